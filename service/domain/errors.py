@@ -1,0 +1,400 @@
+"""Every failure that Sealwright reports on purpose: one tree, one table.
+
+`code` is API: clients branch on it, so it never changes once released. `str(error)` is
+safe to show a caller; details for the operator go to the log, through `raise ... from`.
+`cause` and `cure` are what `/problems/{code}` and `sealwright explain CODE` print.
+HTTP statuses stand in `service.web.problems`, exit codes in `service.cli.exits`; tests
+prove that both tables are complete.
+
+"Wrong" and "could not check" are different classes everywhere: what could not be checked
+is `retryable`, and never turns into a no.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+
+
+class ServiceError(Exception):
+    """Base of all expected failures; anything else is a bug and becomes a 500.
+
+    Attributes:
+        retry_after: seconds after which a retry makes sense; None where it never does,
+            or where no better figure than the default of the edge is known.
+    """
+
+    code: ClassVar[str]
+    title: ClassVar[str]
+    cause: ClassVar[str]
+    cure: ClassVar[str]
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, detail: str = "", *, retry_after: float | None = None) -> None:
+        super().__init__(detail or self.title)
+        self.retry_after = retry_after
+
+
+# --- who is asking, and may they ------------------------------------------------------
+
+
+class UnauthenticatedError(ServiceError):
+    code = "unauthenticated"
+    title = "A valid credential is needed"
+    cause = "The request has no bearer token, or one that is unknown, expired or revoked."
+    cure = (
+        "Send `Authorization: Bearer <token>` (the command line reads the file named by "
+        "SEALWRIGHT_TOKEN_FILE). An admin makes a credential with `sealwright credentials create`."
+    )
+
+
+class ForbiddenError(ServiceError):
+    """`reasons` names every rule that refused."""
+
+    code = "forbidden"
+    title = "The credential does not allow this"
+    cause = "The caller's role, its repositories or its keys do not include what was asked for."
+    cure = "Use a credential made for this work, or ask an admin to make one that covers it."
+
+    def __init__(self, *reasons: str) -> None:
+        super().__init__("; ".join(reasons))
+        self.reasons = reasons
+
+
+class PolicyDeniedError(ServiceError):
+    """`reasons` names every rule that refused."""
+
+    code = "policy-denied"
+    title = "The signing policy refuses this"
+    cause = (
+        "A rule of the signing policy, or the absence of one that allows it, refused the request."
+    )
+    cure = "Read the reasons; change the request, or have the policy file changed and reloaded."
+
+    def __init__(self, *reasons: str) -> None:
+        super().__init__("; ".join(reasons))
+        self.reasons = reasons
+
+
+# --- what was asked ---------------------------------------------------------------------
+
+
+class InvalidRequestError(ServiceError):
+    """`errors` maps a field to what is wrong with it."""
+
+    code = "invalid-request"
+    title = "The request does not fit its schema"
+    cause = "A field is missing, unknown, of the wrong type or outside its limits."
+    cure = "Mend the fields named in `errors`; `/docs` shows the schema."
+
+    def __init__(self, detail: str = "", *, errors: Mapping[str, object] | None = None) -> None:
+        super().__init__(detail)
+        self.errors = dict(errors or {})
+
+
+class MalformedBodyError(ServiceError):
+    code = "malformed-body"
+    title = "The body is not JSON"
+    cause = "The request body could not be read as one JSON object in UTF-8."
+    cure = "Send `Content-Type: application/json` and a JSON object."
+
+
+class BodyTooLargeError(ServiceError):
+    code = "body-too-large"
+    title = "The body is too large"
+    cause = "The request body is larger than the service accepts."
+    cure = "Send fewer items in one request."
+
+
+class UnsupportedMediaTypeError(ServiceError):
+    code = "unsupported-media-type"
+    title = "The media type is not supported"
+    cause = "The request body, or the answer asked for by Accept, has a media type that this call does not know."
+    cure = "Use `application/json`, or one of the types that the documentation of the call names."
+
+
+class NotFoundError(ServiceError):
+    code = "not-found"
+    title = "There is no such thing"
+    cause = "The path or the identifier names nothing, or nothing that this caller may see."
+    cure = "Check the path against `/docs`, and the identifier against the list it came from."
+
+
+class MethodNotAllowedError(ServiceError):
+    code = "method-not-allowed"
+    title = "The method is not allowed here"
+    cause = "The path exists, but not with this HTTP method."
+    cure = "See `/docs` for the methods of this path."
+
+
+class InvalidReferenceError(ServiceError):
+    code = "invalid-reference"
+    title = "The image reference cannot be read"
+    cause = "The reference is not of the form host/repository[:tag][@sha256:digest]."
+    cure = "Name the image as a container client would, with a digest wherever you can."
+
+
+class TagDigestMismatchError(ServiceError):
+    code = "tag-digest-mismatch"
+    title = "The tag points to another digest"
+    cause = "The reference has a tag and a digest, and at the registry the tag points elsewhere."
+    cure = (
+        "Find out who moved the tag. Sign the digest that you built, not whatever the tag says now."
+    )
+
+
+class ImageNotFoundError(ServiceError):
+    code = "image-not-found"
+    title = "The registry does not hold the image"
+    cause = "The registry answered, and it has no manifest under this tag or digest."
+    cure = "Push the image first, or correct the reference."
+
+
+class DescriptorMismatchError(ServiceError):
+    code = "descriptor-mismatch"
+    title = "The descriptor does not fit the image"
+    cause = "The size or media type that the request gives differ from what the registry holds."
+    cure = "Leave the descriptor out, or send the one that the push returned."
+
+
+class UnsupportedFormatError(ServiceError):
+    code = "unsupported-format"
+    title = "The signature format cannot be made"
+    cause = "The format is unknown, or its verifiers do not accept signatures by this kind of key."
+    cure = (
+        "Ask for another format, or sign with a key of another algorithm; P-256 fits all of them."
+    )
+
+
+class IdempotencyKeyReusedError(ServiceError):
+    code = "idempotency-key-reused"
+    title = "The Idempotency-Key belongs to another request"
+    cause = "This credential has used the same Idempotency-Key with a different body in the last 7 days."
+    cure = "Use a new key for each different request, and the same key only to retry the same one."
+
+
+class RequestInProgressError(ServiceError):
+    code = "request-in-progress"
+    title = "The first request with this Idempotency-Key is still running"
+    cause = "The request was sent again before the first one had ended."
+    cure = (
+        "Wait for as long as Retry-After says and send it again: it gets the first one's results."
+    )
+    retryable = True
+
+
+# --- keys -------------------------------------------------------------------------------
+
+
+class KeyNotFoundError(ServiceError):
+    code = "key-not-found"
+    title = "There is no such key"
+    cause = "No key, or no version of it, has this name or number."
+    cure = "`sealwright keys list` shows the keys."
+
+
+class KeyExistsError(ServiceError):
+    code = "key-exists"
+    title = "A key of this name exists"
+    cause = "Names of keys are given once and for all."
+    cure = "Choose another name, or make a new version of the existing key."
+
+
+class KeyNotNamedError(ServiceError):
+    code = "key-not-named"
+    title = "The request must name a key"
+    cause = "Policy leaves this caller more than one key, or none, so the service does not choose."
+    cure = "Put `key` into the request."
+
+
+class KeyNotUsableError(ServiceError):
+    code = "key-not-usable"
+    title = "The key does not sign"
+    cause = "The key has no active version, or its purpose is not the one that this call needs."
+    cure = "Use a key of the right purpose with an active version; a custodian can activate one."
+
+
+class UnsupportedAlgorithmError(ServiceError):
+    code = "unsupported-algorithm"
+    title = "The algorithm is not supported"
+    cause = (
+        "The token has no mechanism for this algorithm, or it does not fit the purpose of the key."
+    )
+    cure = "Choose another algorithm, or another token; `ec-p256` works everywhere."
+
+
+class TokenNotFoundError(ServiceError):
+    code = "token-not-found"
+    title = "No configured token has this label"
+    cause = "The request names a token that is not among those the service is configured with."
+    cure = "`GET /v1/slots` names the tokens; SEALWRIGHT_TOKEN_LABEL configures them."
+
+
+# --- the HSM ------------------------------------------------------------------------------
+
+
+class HSMUnavailableError(ServiceError):
+    code = "hsm-unavailable"
+    title = "The HSM cannot be reached"
+    cause = (
+        "The module, the token or the connection to it failed, and repeated attempts did not help."
+    )
+    cure = "Retry after Retry-After. `sealwright doctor` tells the operator which part is away."
+    retryable = True
+
+
+class PINRefusedError(ServiceError):
+    """Fatal by design: each further try could lock the token for good."""
+
+    code = "pin-refused"
+    title = "The token refused the PIN"
+    cause = (
+        "The PIN in the PIN file was refused once. It is latched: no worker tries it again, "
+        "because tokens lock themselves after a few wrong tries."
+    )
+    cure = (
+        "Put the right PIN into the PIN file (a changed PIN gets its own single try), or let a "
+        "custodian call POST /v1/slots/{token}/login, which tries the same PIN exactly once more."
+    )
+
+
+class KeyMissingOnTokenError(ServiceError):
+    code = "key-missing-on-token"
+    title = "The token does not hold the key"
+    cause = "The token answers and is logged in, but the private key with this CKA_ID is not on it."
+    cure = "Check that the right token is in the slot; restore the key from the HSM's own backup."
+
+
+class SignatureCheckFailedError(ServiceError):
+    code = "signature-check-failed"
+    title = "The HSM returned a signature that does not verify"
+    cause = "Each signature is checked in software against the pinned public key; this one failed and was discarded."
+    cure = "Retry. If it persists, stop using the token and compare its keys with the pinned ones."
+    retryable = True
+
+
+# --- registries -----------------------------------------------------------------------------
+
+
+class RegistryNotConfiguredError(ServiceError):
+    code = "registry-not-configured"
+    title = "This registry is not configured"
+    cause = "Only registries in the registries file are ever contacted."
+    cure = (
+        "Add the host to the file named by SEALWRIGHT_REGISTRIES_FILE; it is read again by itself."
+    )
+
+
+class RegistryUnavailableError(ServiceError):
+    """The registry gave no answer that can be relied on: could not check, not "no"."""
+
+    code = "registry-unavailable"
+    title = "The registry did not answer"
+    cause = (
+        "Silence, a time-out, 429, a 5xx, a truncated or malformed answer, or a redirect elsewhere."
+    )
+    cure = "Retry after Retry-After; look at the registry and at what stands between."
+    retryable = True
+
+
+class RegistryDeniedError(ServiceError):
+    """The registry answered 401 or 403: could not check, not "no"."""
+
+    code = "registry-denied"
+    title = "The registry refused the service's credentials"
+    cause = "The registry answered 401 or 403 to the credentials in the registries file."
+    cure = "Give the service's account at the registry the right to read, and to push where it attaches."
+
+
+class RegistryRefusedError(ServiceError):
+    """The registry answered a write with a 4xx that a retry will not change."""
+
+    code = "registry-refused"
+    title = "The registry refused the content"
+    cause = "The registry answered a write with a client error: immutable tag, quota, or a refused media type."
+    cure = "Read the registry's message in the detail; allow signature tags there."
+
+
+class AttachConflictError(ServiceError):
+    code = "attach-conflict"
+    title = "Other writers kept overwriting the signatures"
+    cause = "Somebody else wrote the same signature tag at the same time, again and again."
+    cure = "Nothing: the order stays in the outbox and is tried again. Find the other writer if it persists."
+    retryable = True
+
+
+# --- the record -----------------------------------------------------------------------------
+
+
+class StoreUnavailableError(ServiceError):
+    code = "store-unavailable"
+    title = "The store cannot be written or read"
+    cause = "The database did not answer, is locked, full, or not migrated. Without a record no signature leaves."
+    cure = "Retry after Retry-After. `sealwright doctor` names the fault; `sealwright db upgrade` migrates."
+    retryable = True
+
+
+class LeaseLostError(ServiceError):
+    code = "lease-lost"
+    title = "The request took too long and lost its lease"
+    cause = "The intent's lease ran out, or the key stopped being active, before the outcome could be recorded."
+    cure = "Send the request again: the unrecorded signature was discarded unseen."
+    retryable = True
+
+
+class BusyError(ServiceError):
+    code = "busy"
+    title = "Somebody else is doing the same thing"
+    cause = "Another request holds the lease for this name."
+    cure = "Retry after Retry-After."
+    retryable = True
+
+
+class CredentialExistsError(ServiceError):
+    code = "credential-exists"
+    title = "A credential of this name exists"
+    cause = "Names of credentials are unique, revoked ones included."
+    cure = "Choose another name."
+
+
+class AdminExistsError(ServiceError):
+    code = "admin-exists"
+    title = "An admin exists already"
+    cause = "`credentials create --first` works only while the store holds no admin."
+    cure = "Use the admin's credential over the API, as for every other change."
+
+
+class ConfigurationError(ServiceError):
+    """`faults` lists everything that is wrong with the settings or a configuration file."""
+
+    code = "invalid-configuration"
+    title = "The configuration is wrong"
+    cause = "A setting or a configuration file is missing, unreadable, or says something that cannot be."
+    cure = (
+        "Mend each fault that the message lists; `sealwright config check` checks without starting."
+    )
+
+    def __init__(self, *faults: str) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults
+
+
+class InternalError(ServiceError):
+    """What a bug looks like from outside; the log has the cause under the request id."""
+
+    code = "internal"
+    title = "Something unforeseen happened"
+    cause = "A bug. The log holds the details under the request id; the answer shows none of them."
+    cure = "Report it with the request id. A retry is safe: nothing leaves without its record."
+
+
+def every_error(base: type[ServiceError] = ServiceError) -> Iterator[type[ServiceError]]:
+    """Yield every class of the tree that has a code, in the order of definition."""
+    for kind in base.__subclasses__():
+        if "code" in kind.__dict__:
+            yield kind
+        yield from every_error(kind)
+
+
+def by_code(code: str) -> type[ServiceError] | None:
+    return next((kind for kind in every_error() if kind.code == code), None)

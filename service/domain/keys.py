@@ -1,0 +1,161 @@
+"""Keys, their versions, and the table of states (docs/architecture.md, "Keys")."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from hashlib import sha256
+from types import MappingProxyType
+from typing import Final
+
+from service.domain.errors import InvalidRequestError
+from service.domain.limits import MAX_NAME_CHARS
+
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?")
+
+
+def parse_name(text: str, what: str = "name") -> str:
+    """Return `text` if it can name a key or a credential: lower case, digits, `. _ -` inside.
+
+    Raises:
+        InvalidRequestError: it cannot.
+    """
+    if len(text) > MAX_NAME_CHARS or not _NAME.fullmatch(text):
+        rule = f"1 to {MAX_NAME_CHARS} of a-z 0-9 . _ - that begin and end with a letter or digit"
+        raise InvalidRequestError(f"not a {what}: {text[:100]!r}", errors={what: [rule]})
+    return text
+
+
+class Purpose(StrEnum):
+    """What a key may sign. Purposes never mix: cosign takes any attestation for a signature."""
+
+    IMAGE = "image"
+    ATTESTATION = "attestation"
+    LOG = "log"
+    TIMESTAMP = "timestamp"
+
+
+class Algorithm(StrEnum):
+    """What kind of key pair a key is."""
+
+    EC_P256 = "ec-p256"
+    EC_P384 = "ec-p384"
+    RSA_2048 = "rsa-2048"
+    RSA_3072 = "rsa-3072"
+    RSA_4096 = "rsa-4096"
+    ED25519 = "ed25519"
+
+
+class Scheme(StrEnum):
+    """How bytes are signed: key kind, padding, and the hash made in software.
+
+    ECDSA signatures are ASN.1 DER (RFC 3279, 2.2.3), PSS salts are as long as the hash,
+    Ed25519 is pure (RFC 8032) over the whole message.
+    """
+
+    ECDSA_P256_SHA256 = "ecdsa-p256-sha256"
+    ECDSA_P384_SHA256 = "ecdsa-p384-sha256"
+    ECDSA_P384_SHA384 = "ecdsa-p384-sha384"
+    RSA_PKCS1_SHA256 = "rsa-pkcs1v15-sha256"
+    RSA_PSS_SHA256 = "rsa-pss-sha256"
+    RSA_PSS_SHA384 = "rsa-pss-sha384"
+    RSA_PSS_SHA512 = "rsa-pss-sha512"
+    ED25519 = "ed25519"
+
+
+class KeyState(StrEnum):
+    STAGED = "staged"
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    RETIRED = "retired"
+    COMPROMISED = "compromised"
+    DESTROYED = "destroyed"
+
+
+NEXT_STATES: Final = MappingProxyType(
+    {
+        KeyState.STAGED: frozenset({KeyState.ACTIVE, KeyState.COMPROMISED, KeyState.DESTROYED}),
+        KeyState.ACTIVE: frozenset({KeyState.SUSPENDED, KeyState.RETIRED, KeyState.COMPROMISED}),
+        KeyState.SUSPENDED: frozenset({KeyState.ACTIVE, KeyState.RETIRED, KeyState.COMPROMISED}),
+        KeyState.RETIRED: frozenset({KeyState.COMPROMISED, KeyState.DESTROYED}),
+        KeyState.COMPROMISED: frozenset({KeyState.DESTROYED}),
+        KeyState.DESTROYED: frozenset(),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """What the token says of the private key; None where it does not say."""
+
+    sensitive: bool | None = None
+    extractable: bool | None = None
+    always_sensitive: bool | None = None
+    never_extractable: bool | None = None
+    local: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a private key lies: the token, by label and serial."""
+
+    token: str
+    serial: str
+    state: str = "present"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyVersion:
+    """One key pair. `public_key` (DER SubjectPublicKeyInfo) is pinned when it is made."""
+
+    key: str
+    version: int
+    purpose: Purpose
+    algorithm: Algorithm
+    state: KeyState
+    cka_id: bytes
+    public_key: bytes
+    locations: tuple[Location, ...]
+    created_at: datetime
+    attributes: Attributes = field(default_factory=Attributes)
+    compromised_since: datetime | None = None
+    ever_compromised: bool = False
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex SHA-256 of the SubjectPublicKeyInfo."""
+        return sha256(self.public_key).hexdigest()
+
+    @property
+    def trusted(self) -> bool:
+        """Whether signatures by this version count; a compromise outlives the state."""
+        return not self.ever_compromised and self.state is not KeyState.COMPROMISED
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A name with a purpose, and its versions in ascending order."""
+
+    name: str
+    purpose: Purpose
+    algorithm: Algorithm
+    created_at: datetime
+    versions: tuple[KeyVersion, ...] = ()
+
+    def active(self) -> tuple[KeyVersion, ...]:
+        return tuple(v for v in self.versions if v.state is KeyState.ACTIVE)
+
+    def version(self, number: int) -> KeyVersion | None:
+        return next((v for v in self.versions if v.version == number), None)
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedKey:
+    """What a token gives back for a new key pair."""
+
+    cka_id: bytes
+    public_key: bytes
+    location: Location
+    attributes: Attributes

@@ -1,0 +1,30 @@
+"""Limits on everything that comes from outside, in one place, each with its reason."""
+
+from __future__ import annotations
+
+from typing import Final
+
+MAX_IMAGES_PER_SIGNING: Final = 1000  # the contract; one commit of this size is still short
+MAX_IMAGES_PER_VERIFICATION: Final = 100  # each one asks a registry
+MAX_BODY_BYTES: Final = 8 * 1024 * 1024  # 1,000 images with long references and annotations
+MAX_REFERENCE_CHARS: Final = 1024  # host, 255 of repository (distribution's limit), tag, digest
+MAX_REPOSITORY_CHARS: Final = 255  # distribution/reference: NameTotalLengthMax
+MAX_ITEM_ID_CHARS: Final = 256  # the caller's own name for an item, echoed back
+MAX_IDENTITY_CHARS: Final = 1024  # a reference at most
+MAX_ANNOTATIONS: Final = 64  # they are signed into every payload of the batch
+MAX_ANNOTATION_KEY_CHARS: Final = 256
+MAX_ANNOTATION_VALUE_CHARS: Final = 4096
+MAX_IDEMPOTENCY_KEY_CHARS: Final = 255  # the IETF draft names no limit; a UUID has 36
+MAX_NAME_CHARS: Final = 64  # keys, credentials
+MAX_PAGE: Final = 500  # items of one list answer
+DEFAULT_PAGE: Final = 100
+
+MAX_MANIFEST_BYTES: Final = 4 * 1024 * 1024  # OCI distribution 1.1: "SHOULD ... at least 4 MB"
+MAX_BLOB_BYTES: Final = 1024 * 1024  # a signature payload has some hundred bytes
+MAX_SIGNATURE_LAYERS: Final = 1000  # cosign reads no more of one .sig manifest
+
+INTENT_LEASE_SECONDS: Final = 15.0  # longer than a batch on a slow HSM needs between renewals
+ORDER_LEASE_SECONDS: Final = 30.0  # longer than ATTACH_SECONDS, or two would write at once
+ATTACH_SECONDS: Final = 20.0  # one delivery, all its retries included
+WAIT_FOR_ATTACHMENT_SECONDS: Final = 10.0  # the contract: a signing request waits so long
+IDEMPOTENCY_DAYS: Final = 7  # the contract

@@ -1,0 +1,190 @@
+"""The values of the signing cycle (docs/signing-cycle.md): requests, statements, records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from hashlib import sha256
+from typing import Final
+
+from service.domain.digests import Descriptor, Digest
+from service.domain.errors import ServiceError
+from service.domain.keys import Scheme
+from service.domain.references import Repository
+
+RESERVED_ANNOTATION_PREFIX: Final = "dev.sealwright."
+
+
+@dataclass(frozen=True, slots=True)
+class ImageToSign:
+    """One item of a request, as the caller wrote it: `reference` is not parsed yet.
+
+    An item that turns out to be wrong fails alone, so parsing belongs to the item.
+    """
+
+    unverified_reference: str
+    item_id: str | None = None
+    identity: str | None = None
+    unverified_descriptor: tuple[str, int] | None = None
+    """Media type and size, where the caller gives them."""
+
+
+@dataclass(frozen=True, slots=True)
+class SigningRequest:
+    images: tuple[ImageToSign, ...]
+    key: str | None = None
+    formats: tuple[str, ...] | None = None
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    recursive: bool = False
+    attach: bool = True
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What a signature says, and by which key version: one signature stands for each.
+
+    `identity` is the name that the signature claims; `annotations` are sorted pairs.
+    """
+
+    format: str
+    key: str
+    version: int
+    repository: Repository
+    digest: Digest
+    identity: str
+    annotations: tuple[tuple[str, str], ...] = ()
+
+    def hash(self) -> str:
+        """Hex SHA-256 over an unambiguous encoding: each part prefixed by its length.
+
+        The repository is not part of it beyond the identity: the design's statement is
+        (format, key version, digest, identity, annotations).
+        """
+        parts = [self.format, self.key, str(self.version), self.digest.hex, self.identity]
+        for name, value in self.annotations:
+            parts += (name, value)
+        text = "".join(f"{len(part)}:{part}" for part in parts)
+        return sha256(text.encode()).hexdigest()
+
+
+class AttachmentState(StrEnum):
+    ATTACHED = "attached"
+    PENDING = "pending"
+    FAILED = "failed"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """Whether a signature lies at its registry. `digest` is that of the manifest holding it."""
+
+    state: AttachmentState
+    digest: Digest | None = None
+    media_type: str | None = None
+
+
+NOT_ATTACHED: Final = Attachment(AttachmentState.NONE)
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A signature on record.
+
+    `payload` holds the exact bytes signed (for cosign the simple-signing JSON), `signature`
+    the encoded signature over them (DER for ECDSA), `log_entry` the exact bytes of its
+    leaf-to-be in the log.
+    """
+
+    id: str
+    statement: Statement
+    scheme: Scheme
+    payload: bytes
+    signature: bytes
+    log_entry: bytes
+    created_at: datetime
+    credential_id: str
+    public_key: bytes
+    attachment: Attachment = NOT_ATTACHED
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What is about to be signed (step 6), held by a lease until its outcome (step 9)."""
+
+    id: str
+    request_id: str
+    """Groups the intents of one request; stable across replays of one Idempotency-Key."""
+    item: int
+    """Which item of the request, so that a replay finds the outcome of exactly that item."""
+    statement: Statement
+    statement_hash: str
+    scheme: Scheme
+    payload: bytes
+    public_key: bytes
+    credential_id: str
+    attach: bool
+    replaces: str | None = None
+    """The intent that an earlier, dead attempt left without an outcome."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownOutcome:
+    """An intent whose lease ran out without an outcome: a fact for the operator."""
+
+    intent_id: str
+    statement: Statement
+    credential_id: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What step 9 commits for one intent.
+
+    `force` lets the new signature take the place of the one that stands.
+    """
+
+    intent: Intent
+    signature_id: str
+    signature: bytes
+    log_entry: bytes
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SignedItem:
+    """One item of the answer, in the caller's order. Exactly one of signatures and error."""
+
+    reference: str
+    item_id: str | None
+    digest: Digest | None = None
+    signatures: tuple[Signature, ...] = ()
+    children: tuple[SignedItem, ...] = ()
+    error: ServiceError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureLayer:
+    """One signature as a layer of cosign's `.sig` manifest: a blob and its annotations."""
+
+    media_type: str
+    content: bytes
+    annotations: tuple[tuple[str, str], ...]
+
+    @property
+    def digest(self) -> Digest:
+        return Digest.of(self.content)
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A ready-made attachment for callers who push themselves (`attach: false`)."""
+
+    tag: str | None
+    subject: Descriptor | None
+    media_type: str
+    manifest: bytes
+    blobs: tuple[bytes, ...]

@@ -1,0 +1,78 @@
+"""Obligations of the registry client.
+
+Reads tell three things apart: a value (the registry answered and has it), None (it answered,
+well-formed, that it has not), and RegistryUnavailableError, RegistryDeniedError or
+RegistryNotConfiguredError (nobody knows). A digest that was asked for is checked against
+the bytes received. Redirects leave for configured hosts only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from service.domain.digests import Descriptor, Digest
+from service.domain.references import Repository
+from service.domain.signing import SignatureLayer
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    descriptor: Descriptor
+    content: bytes
+
+
+class RegistryReader(Protocol):
+    def public_repository(self, repository: Repository) -> Repository:
+        """Return the repository under the registry's public name.
+
+        Raises:
+            RegistryNotConfiguredError: the host is none of ours, under either name.
+        """
+        ...
+
+    def resolve(self, repository: Repository, reference: str | Digest) -> Descriptor | None:
+        """HEAD (or GET where HEAD does not tell enough) a tag or digest."""
+        ...
+
+    def manifest(self, repository: Repository, reference: str | Digest) -> Manifest | None: ...
+
+    def blob(self, repository: Repository, digest: Digest) -> bytes | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """The manifest that holds the layers now; `added` says whether this call had to write."""
+
+    manifest: Digest
+    media_type: str
+    added: bool
+
+
+class Attacher(Protocol):
+    def attach(
+        self,
+        repository: Repository,
+        subject: Digest,
+        layers: Sequence[SignatureLayer],
+        *,
+        seconds: float,
+    ) -> Attached:
+        """Make sure that the `.sig` manifest of `subject` holds these layers, others' kept.
+
+        The caller holds the lease of (repository, subject); foreign writers may still
+        interfere, so the list is read back and the write repeated, bounded and jittered,
+        until `seconds` are over. Nothing is written after that.
+
+        Raises:
+            AttachConflictError: others kept overwriting; RegistryUnavailableError,
+            RegistryDeniedError, RegistryRefusedError, RegistryNotConfiguredError.
+        """
+        ...
+
+
+class RegistryHealth(Protocol):
+    def check(self) -> Sequence[tuple[str, str | None]]:
+        """Return each configured host with None, or what is wrong with it."""
+        ...

@@ -1,0 +1,283 @@
+"""Obligations of the store.
+
+Times used for leases are the database's own, so that the clocks of several machines do not
+matter. Every method that changes something is one transaction, durable when it returns.
+Each method may raise StoreUnavailableError; nothing has then been changed, except that the
+connection may have died at the commit itself: callers repeat with the same identifiers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from service.domain.audit import AuditEvent
+from service.domain.callers import Credential
+from service.domain.digests import Digest
+from service.domain.errors import ServiceError
+from service.domain.keys import GeneratedKey, Key, KeyVersion, Purpose
+from service.domain.outbox import AttachmentStatus, Order, OrderState, OrderStatus
+from service.domain.pages import Page, PageRequest
+from service.domain.signing import Intent, Outcome, Signature, UnknownOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureFilter:
+    """None means any. `repositories`, where given, are patterns the result must match."""
+
+    repository: str | None = None
+    digest: Digest | None = None
+    key: str | None = None
+    since: datetime | None = None
+    credential_id: str | None = None
+    repositories: tuple[str, ...] | None = None
+
+
+class SigningJournal(Protocol):
+    """Intents and outcomes: steps 6 and 9 of the cycle."""
+
+    def standing(self, statement_hashes: Sequence[str]) -> Mapping[str, Signature]:
+        """Return the signatures that stand, by statement hash."""
+        ...
+
+    def made_for_request(self, request_id: str) -> Mapping[tuple[int, str], Signature]:
+        """Return what intents of this request id have led to, by (item, statement hash)."""
+        ...
+
+    def intend(self, intents: Sequence[Intent], *, owner: str, seconds: float) -> None:
+        """Step 6: commit the intents, held by a lease of `owner` for `seconds`.
+
+        An older intent for the same statement whose lease has run out without an outcome
+        is marked superseded, and the new one records its id.
+        """
+        ...
+
+    def renew(self, request_id: str, *, owner: str, seconds: float) -> None:
+        """Extend the lease on the open intents of a request that `owner` holds."""
+        ...
+
+    def complete(
+        self, outcomes: Sequence[Outcome], *, owner: str, order_lease_seconds: float
+    ) -> Sequence[Completed]:
+        """Step 9, in one transaction: signatures, log entries, audit events, orders.
+
+        In the order of `outcomes`, each answered by itself. Must refuse (`LeaseLostError`)
+        an intent that `owner` no longer holds, or whose key version is not active now.
+        Where another signature for the statement stands by then and `force` is not set,
+        that one is answered and this one is discarded, its intent marked so.
+        For an intent with `attach`, the attachment and its order are written too, and the
+        order's lease is given to `owner` if nobody else holds it.
+        """
+        ...
+
+    def abandon(self, intent_ids: Sequence[str], *, owner: str, reason: str) -> None:
+        """Close intents for which nothing was signed, with the error code as the reason."""
+        ...
+
+    def get(self, signature_id: str) -> Signature | None: ...
+
+    def list(self, wanted: SignatureFilter, page: PageRequest) -> Page[Signature]: ...
+
+    def unknown_outcomes(
+        self, wanted: SignatureFilter, page: PageRequest
+    ) -> Page[UnknownOutcome]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """Exactly one of `signature` and `error`; `order` where its lease came with it."""
+
+    signature: Signature | None = None
+    error: ServiceError | None = None
+    order: Order | None = None
+
+
+class Outbox(Protocol):
+    """Durable orders; whoever holds an order's lease is the only writer of its subject."""
+
+    def order_attachments(
+        self, signature_ids: Sequence[str], *, owner: str, seconds: float
+    ) -> Sequence[Order]:
+        """Ask for (or again for) the attachment of standing signatures.
+
+        Creates what is missing, sets the attachments `pending`, and returns the orders
+        whose lease `owner` got.
+        """
+        ...
+
+    def claim(self, *, owner: str, seconds: float, limit: int) -> Sequence[Order]:
+        """Lease up to `limit` orders that are waiting, due, and held by nobody."""
+        ...
+
+    def to_attach(self, order: Order) -> Sequence[Signature]:
+        """Return every signature of the order's subject that belongs at the registry."""
+        ...
+
+    def attached(
+        self,
+        order: Order,
+        signatures: Sequence[str],
+        *,
+        manifest: Digest,
+        media_type: str,
+        look_again_seconds: float | None,
+        looks: int,
+    ) -> bool:
+        """Record that the signatures lie at the registry in `manifest`.
+
+        The order is put back for another look after `look_again_seconds`, or is done when
+        that is None. Returns False, and leaves the order waiting and due at once, if it
+        grew a new generation in the meantime; raises LeaseLostError if the fence moved.
+        """
+        ...
+
+    def failed(
+        self,
+        order: Order,
+        *,
+        error_code: str,
+        error_detail: str,
+        retry_seconds: float | None,
+    ) -> None:
+        """Record a failed delivery: to be tried again after `retry_seconds`, or parked (None).
+
+        Parking sets the attachments `failed`. Raises LeaseLostError if the fence moved.
+        """
+        ...
+
+    def attachment_states(self, signature_ids: Sequence[str]) -> Mapping[str, Signature]:
+        """Return the signatures with their attachments as they are now."""
+        ...
+
+    def list_orders(self, state: OrderState | None, page: PageRequest) -> Page[OrderStatus]: ...
+
+    def list_attachments(
+        self, state: str | None, wanted: SignatureFilter, page: PageRequest
+    ) -> Page[AttachmentStatus]: ...
+
+    def get_attachment(self, attachment_id: str) -> AttachmentStatus | None: ...
+
+    def retry(self, attachment_id: str) -> None:
+        """Make a parked or waiting order due at once, its attempts counted anew."""
+        ...
+
+    def retry_all_parked(self) -> int: ...
+
+
+class KeyCatalog(Protocol):
+    """Keys and versions with their pinned public keys."""
+
+    def get(self, name: str) -> Key | None: ...
+
+    def list(self, purpose: Purpose | None, page: PageRequest) -> Page[Key]: ...
+
+    def trusted_by_purpose(self, purpose: Purpose) -> Sequence[KeyVersion]:
+        """Return every version of this purpose, whatever its state, for verification."""
+        ...
+
+    def create(self, key: Key, generated: GeneratedKey, *, actor: str) -> Key:
+        """Record a new key with its first version, and the audit event.
+
+        Raises:
+            KeyExistsError: the name, or the public key, is taken.
+        """
+        ...
+
+
+class CredentialBook(Protocol):
+    def by_token_hash(self, token_hash: str) -> Credential | None: ...
+
+    def create(self, credential: Credential, *, actor: str, only_if_no_admin: bool) -> None:
+        """Raises CredentialExistsError; AdminExistsError where `only_if_no_admin` says so."""
+        ...
+
+    def list(self, page: PageRequest) -> Page[Credential]: ...
+
+    def revoke(self, name: str, *, actor: str) -> Credential | None:
+        """Return the credential as revoked, or None if there is none of this name."""
+        ...
+
+
+class AuditTrail(Protocol):
+    def append(self, events: Sequence[AuditEvent]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    name: str
+    owner: str
+    fencing: int
+
+
+class Leases(Protocol):
+    """Named locks that survive the crash of their holder by running out."""
+
+    def acquire(self, name: str, *, owner: str, seconds: float) -> Lease | None:
+        """Return the lease, or None while somebody else holds it. `fencing` always grows."""
+        ...
+
+    def renew(self, lease: Lease, *, seconds: float) -> None:
+        """Raises LeaseLostError."""
+        ...
+
+    def release(self, lease: Lease) -> None:
+        """Give it back; does nothing if it was lost."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotentRequest:
+    """A held Idempotency-Key. `results` are those of an earlier, finished run, or None."""
+
+    id: str
+    owner: str
+    fencing: int
+    results: bytes | None = None
+
+
+class IdempotencyLedger(Protocol):
+    """What an Idempotency-Key has led to; belongs to one credential and one body hash."""
+
+    def begin(
+        self, *, credential_id: str, key: str, body_hash: str, owner: str, seconds: float
+    ) -> IdempotentRequest:
+        """Take the key, or take it over from a holder whose lease has run out.
+
+        The `id` stays the same however often the key is taken: it is the request id of the
+        intents, so that a replay after a crash finds what the first run made.
+
+        Raises:
+            RequestInProgressError: somebody holds it (`retry_after` tells how long).
+            IdempotencyKeyReusedError: it belongs to another body.
+        """
+        ...
+
+    def renew(self, request: IdempotentRequest, *, seconds: float) -> None: ...
+
+    def finish(self, request: IdempotentRequest, results: bytes) -> None:
+        """Keep the results for 7 days and let go of the lease."""
+        ...
+
+    def release(self, request: IdempotentRequest) -> None:
+        """Let go without results (the request ended in 429 or 5xx)."""
+        ...
+
+
+class PINLatch(Protocol):
+    """Remembers, for all workers, that a token refused a PIN. Rows hold keyed fingerprints."""
+
+    def is_latched(self, token: str, fingerprint: str) -> bool: ...
+
+    def latch(self, token: str, fingerprint: str) -> None: ...
+
+    def clear(self, token: str, *, actor: str) -> bool:
+        """Forget; return whether anything was latched."""
+        ...
+
+
+class StoreHealth(Protocol):
+    def check(self) -> None:
+        """Raises StoreUnavailableError unless the store answers and its schema is current."""
+        ...

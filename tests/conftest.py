@@ -1,0 +1,9 @@
+"""Fixtures of the whole suite come from tests/support, one module a real part."""
+
+from __future__ import annotations
+
+pytest_plugins = [
+    "tests.support.postgres",
+    "tests.support.registry",
+    "tests.support.softhsm",
+]
