@@ -109,8 +109,15 @@ class BodyTooLargeError(ServiceError):
 class UnsupportedMediaTypeError(ServiceError):
     code = "unsupported-media-type"
     title = "The media type is not supported"
-    cause = "The request body, or the answer asked for by Accept, has a media type that this call does not know."
-    cure = "Use `application/json`, or one of the types that the documentation of the call names."
+    cause = "The request body has a media type that this call does not know."
+    cure = "Send the body as `application/json` and say so in Content-Type."
+
+
+class NotAcceptableError(ServiceError):
+    code = "not-acceptable"
+    title = "The answer has no such form"
+    cause = "None of the media types that Accept asks for is one that this call can answer with."
+    cure = "Ask for one of the types that the documentation of the call names, or leave Accept out."
 
 
 class NotFoundError(ServiceError):
