@@ -1,0 +1,1 @@
+"""Decisions on data alone: who may do what, as values with reasons. Nothing means no."""

@@ -1,0 +1,83 @@
+"""The policy file, read again when it changes; a broken new file leaves the old one in force."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from threading import Lock
+from typing import Final
+
+import yaml
+
+from service.domain.clock import Clock
+from service.domain.errors import ConfigurationError
+from service.policy.document import parse_policy
+from service.policy.signing import SigningPolicy
+
+log = logging.getLogger(__name__)
+
+MAX_POLICY_BYTES: Final = 1024 * 1024  # thousands of rules; more is a mistake
+CHECK_EVERY_SECONDS: Final = 1.0  # how long a change may go unnoticed
+
+
+def read_policy(path: Path) -> SigningPolicy:
+    """Read and parse the file.
+
+    Raises:
+        ConfigurationError: with every fault.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
+    if len(content) > MAX_POLICY_BYTES:
+        raise ConfigurationError(f"{path} has more than {MAX_POLICY_BYTES} bytes")
+    try:
+        document = yaml.safe_load(content)
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path} is not YAML: {error}") from error
+    return parse_policy(document)
+
+
+class PolicyFile:
+    """The signing policy in force: that of the file, or the strict default without one.
+
+    `_policy`, `_stamp` and `_looked` are guarded by `_lock`.
+    """
+
+    def __init__(self, path: Path | None, clock: Clock) -> None:
+        self._path = path
+        self._clock = clock
+        self._lock = Lock()
+        self._stamp = _stamp(path) if path is not None else None
+        self._policy = read_policy(path) if path is not None else SigningPolicy()
+        self._looked = clock.monotonic()
+
+    def __call__(self) -> SigningPolicy:
+        if self._path is None:
+            return self._policy
+        with self._lock:
+            now = self._clock.monotonic()
+            if now - self._looked >= CHECK_EVERY_SECONDS:
+                self._looked = now
+                self._reload(self._path)
+            return self._policy
+
+    def _reload(self, path: Path) -> None:
+        stamp = _stamp(path)
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            self._policy = read_policy(path)
+            log.info("policy reloaded")
+        except ConfigurationError as error:
+            log.error("policy not reloaded", extra={"faults": error.faults})  # noqa: TRY400
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino

@@ -1,0 +1,156 @@
+"""Settings: one frozen object, read once from `SEALWRIGHT_*`, reporting every fault at once.
+
+Secrets are paths and not values: environments leak through /proc and crash reports.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from service.domain.errors import ConfigurationError
+
+DEFAULT_STATE_DIR: Final = Path("/var/lib/sealwright")
+DEFAULT_BIND: Final = "127.0.0.1:8750"
+MAX_PORT: Final = 65535
+LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSettings:
+    module: Path
+    label: str
+    serial: str | None
+    pin_file: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    state_dir: Path
+    database_url: str
+    token: TokenSettings | None
+    """None only for work that needs no HSM, such as migrating the database."""
+    pin_latch_secret_file: Path
+    registries_file: Path | None
+    policy_file: Path | None
+    bind: str
+    workers: int
+    threads: int
+    embedded_worker: bool
+    log_level: str
+
+    def __repr__(self) -> str:
+        """A database URL may hold a password, so no setting is shown."""
+        return "Settings(…)"
+
+    @classmethod
+    def from_environment(cls, *, need_token: bool = True) -> Settings:
+        return cls.read(os.environ, need_token=need_token)
+
+    @classmethod
+    def read(cls, env: Mapping[str, str], *, need_token: bool = True) -> Settings:
+        """Read and check all settings.
+
+        Raises:
+            ConfigurationError: with every fault.
+        """
+        reader = _Reader(env)
+        state_dir = Path(env.get("SEALWRIGHT_STATE_DIR") or DEFAULT_STATE_DIR)
+        settings = cls(
+            state_dir=state_dir,
+            database_url=reader.secret("SEALWRIGHT_DATABASE_URL")
+            or f"sqlite:///{state_dir / 'sealwright.db'}",
+            token=reader.token(required=need_token),
+            pin_latch_secret_file=reader.path("SEALWRIGHT_PIN_LATCH_SECRET_FILE")
+            or state_dir / "pin-latch.secret",
+            registries_file=reader.path("SEALWRIGHT_REGISTRIES_FILE"),
+            policy_file=reader.path("SEALWRIGHT_POLICY_FILE"),
+            bind=reader.bind(),
+            workers=reader.whole("SEALWRIGHT_WORKERS", default=2, low=1, high=64),
+            threads=reader.whole("SEALWRIGHT_THREADS", default=8, low=1, high=128),
+            embedded_worker=reader.flag("SEALWRIGHT_EMBEDDED_WORKER", default=True),
+            log_level=reader.choice("SEALWRIGHT_LOG_LEVEL", LOG_LEVELS, default="INFO"),
+        )
+        if reader.faults:
+            raise ConfigurationError(*reader.faults)
+        return settings
+
+
+class _Reader:
+    """Reads one variable after the other and collects what is wrong."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+        self.faults: list[str] = []
+
+    def path(self, name: str) -> Path | None:
+        value = self._env.get(name)
+        return Path(value) if value else None
+
+    def secret(self, name: str) -> str | None:
+        """Read NAME, or the file named by NAME_FILE; both at once is a fault."""
+        value, file = self._env.get(name), self._env.get(f"{name}_FILE")
+        if value and file:
+            self.faults.append(f"{name} and {name}_FILE are both set")
+        if not file:
+            return value or None
+        try:
+            return Path(file).read_text(encoding="utf-8").strip() or None
+        except (OSError, UnicodeDecodeError) as error:
+            self.faults.append(f"{name}_FILE cannot be read: {type(error).__name__}")
+            return None
+
+    def token(self, *, required: bool) -> TokenSettings | None:
+        names = ("SEALWRIGHT_PKCS11_MODULE", "SEALWRIGHT_TOKEN_LABEL", "SEALWRIGHT_PIN_FILE")
+        module, label, pin_file = (self._env.get(name) for name in names)
+        if module and label and pin_file:
+            serial = self._env.get("SEALWRIGHT_TOKEN_SERIAL") or None
+            return TokenSettings(Path(module), label, serial, Path(pin_file))
+        if required:
+            self.faults.extend(f"{name} is not set" for name in names if not self._env.get(name))
+        return None
+
+    def whole(self, name: str, *, default: int, low: int, high: int) -> int:
+        text = self._env.get(name) or str(default)
+        if not (text.isascii() and text.isdecimal() and low <= int(text) <= high):
+            self.faults.append(f"{name} must be {low} to {high}, not {text!r}")
+            return default
+        return int(text)
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        text = self._env.get(name) or ("1" if default else "0")
+        if text not in ("0", "1"):
+            self.faults.append(f"{name} must be 0 or 1, not {text!r}")
+        return text == "1"
+
+    def choice(self, name: str, choices: tuple[str, ...], *, default: str) -> str:
+        text = (self._env.get(name) or default).upper()
+        if text not in choices:
+            self.faults.append(f"{name} must be one of {', '.join(choices)}, not {text!r}")
+            return default
+        return text
+
+    def bind(self) -> str:
+        """Return `host:port`, or `fd://N` for a socket that a supervisor holds."""
+        text = self._env.get("SEALWRIGHT_BIND") or DEFAULT_BIND
+        scheme, is_descriptor, number = text.partition("fd://")
+        if is_descriptor and not scheme and number.isdecimal():
+            return text
+        host, _, port = text.rpartition(":")
+        if not (port.isdecimal() and int(port) <= MAX_PORT and _is_address(host.strip("[]"))):
+            self.faults.append(f"SEALWRIGHT_BIND must be address:port or fd://N, not {text!r}")
+        return text
+
+
+def _is_address(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,43 @@
+"""What each role may do beside signing. An action that is not in the table is nobody's."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from service.domain.callers import Caller, Role
+from service.policy.decisions import Allow, Decision, Deny
+
+
+class Action(StrEnum):
+    VERIFY = "verify images"
+    CREATE_KEY = "create keys"
+    SEE_CUSTODY = "see where keys lie and what tokens say of them"
+    SEE_SLOTS = "see slots and tokens"
+    LOGIN = "try the PIN of a token again"
+    MANAGE_CREDENTIALS = "manage credentials"
+    SEE_OWN_RECORDS = "see the records of its own repositories"
+    SEE_ALL_RECORDS = "see all records"
+    OPERATE_OUTBOX = "retry deliveries"
+
+
+_ROLES: Final = MappingProxyType(
+    {
+        Action.VERIFY: frozenset(Role),
+        Action.CREATE_KEY: frozenset({Role.CUSTODIAN}),
+        Action.SEE_CUSTODY: frozenset({Role.CUSTODIAN, Role.AUDITOR}),
+        Action.SEE_SLOTS: frozenset({Role.CUSTODIAN, Role.AUDITOR}),
+        Action.LOGIN: frozenset({Role.CUSTODIAN}),
+        Action.MANAGE_CREDENTIALS: frozenset({Role.ADMIN}),
+        Action.SEE_OWN_RECORDS: frozenset({Role.BUILDER, Role.AUDITOR, Role.ADMIN}),
+        Action.SEE_ALL_RECORDS: frozenset({Role.AUDITOR, Role.ADMIN}),
+        Action.OPERATE_OUTBOX: frozenset({Role.BUILDER, Role.ADMIN}),
+    }
+)
+
+
+def may(caller: Caller, action: Action) -> Decision:
+    if caller.role in _ROLES.get(action, frozenset()):
+        return Allow()
+    return Deny((f"the role {caller.role} may not {action}",))

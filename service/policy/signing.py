@@ -1,0 +1,93 @@
+"""The signing policy, and what it says of one request (step 2 of the signing cycle)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.domain.callers import Caller, Role
+from service.domain.keys import Key, Purpose
+from service.domain.references import Reference, Repository
+from service.policy.decisions import Allow, Decision, Deny, all_of
+from service.policy.patterns import any_matches
+
+EVERY_KEY = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class SigningPolicy:
+    """What the policy file says of signing; the defaults are the strict ones.
+
+    `allow_tags`: a tag without a digest may be resolved by the service. `must_exist`: the
+    image must be at its registry even where the signature does not need that.
+    `repositories`: None leaves it to each credential; otherwise both must cover it.
+    """
+
+    allow_tags: bool = False
+    must_exist: bool = False
+    repositories: tuple[str, ...] | None = None
+
+
+def may_sign(
+    policy: SigningPolicy, caller: Caller, repository: Repository, *, key: str, pinned: bool
+) -> Decision:
+    """Decide whether the caller may sign this repository with this key."""
+    return all_of(
+        (
+            _role(caller),
+            _repository(caller, repository),
+            _covered(policy, repository),
+            _key(caller, key),
+            _pinned(policy, pinned=pinned),
+        )
+    )
+
+
+def usable_keys(caller: Caller, keys: tuple[Key, ...], purpose: Purpose) -> tuple[Key, ...]:
+    """Return the keys of this purpose that the caller's credential names."""
+    return tuple(
+        key
+        for key in keys
+        if key.purpose is purpose and (EVERY_KEY in caller.keys or key.name in caller.keys)
+    )
+
+
+def may_claim(caller: Caller, identity: str, repository: Repository) -> Decision:
+    """Decide whether a signature on `repository` may claim this name.
+
+    A name is a reference or repository; it must be the image's own repository or one that
+    the caller may sign as well, or a build of one team could pass as another team's image.
+    """
+    named = Reference.parse(identity).repository
+    if named == repository or any_matches(caller.repositories, str(named)):
+        return Allow()
+    return Deny((f"the credential does not cover the claimed identity {named}",))
+
+
+def _role(caller: Caller) -> Decision:
+    if caller.role is Role.BUILDER:
+        return Allow()
+    return Deny((f"the role {caller.role} does not sign",))
+
+
+def _repository(caller: Caller, repository: Repository) -> Decision:
+    if any_matches(caller.repositories, str(repository)):
+        return Allow()
+    return Deny((f"the credential does not cover the repository {repository}",))
+
+
+def _covered(policy: SigningPolicy, repository: Repository) -> Decision:
+    if policy.repositories is None or any_matches(policy.repositories, str(repository)):
+        return Allow()
+    return Deny((f"no signing rule of the policy covers the repository {repository}",))
+
+
+def _key(caller: Caller, key: str) -> Decision:
+    if EVERY_KEY in caller.keys or key in caller.keys:
+        return Allow()
+    return Deny((f"the credential does not cover the key {key}",))
+
+
+def _pinned(policy: SigningPolicy, *, pinned: bool) -> Decision:
+    if pinned or policy.allow_tags:
+        return Allow()
+    return Deny(("the policy does not let a tag stand for a digest; name the digest",))
