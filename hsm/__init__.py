@@ -1,0 +1,62 @@
+"""Keys in PKCS#11 tokens: found, made, and signed with, across everything that tokens do.
+
+Knows no HTTP, no store and no images. Nothing here touches a module at import; the first
+operation of a `TokenPool` loads it, in the process that will use it.
+"""
+
+from __future__ import annotations
+
+from hsm.errors import (
+    CallStuckError,
+    HSMError,
+    HSMUnavailableError,
+    KeyAlreadyExistsError,
+    KeyAmbiguousError,
+    KeyMissingError,
+    KeyUnprotectedError,
+    ModuleInheritedError,
+    ModuleLoadError,
+    PINRefusedError,
+    PINUnreadableError,
+    SignatureCheckError,
+    TokenAbsentError,
+    UnsupportedMechanismError,
+)
+from hsm.health import probe
+from hsm.keys import KeyAttributes, NewKey, destroy, generate
+from hsm.login import PIN, PINGate
+from hsm.mechanisms import Algorithm, Scheme
+from hsm.pool import TokenPool
+from hsm.signer import sign
+from hsm.tokens import Slot, TokenAddress, slots
+
+__all__ = [
+    "PIN",
+    "Algorithm",
+    "CallStuckError",
+    "HSMError",
+    "HSMUnavailableError",
+    "KeyAlreadyExistsError",
+    "KeyAmbiguousError",
+    "KeyAttributes",
+    "KeyMissingError",
+    "KeyUnprotectedError",
+    "ModuleInheritedError",
+    "ModuleLoadError",
+    "NewKey",
+    "PINGate",
+    "PINRefusedError",
+    "PINUnreadableError",
+    "Scheme",
+    "SignatureCheckError",
+    "Slot",
+    "TokenAbsentError",
+    "TokenAddress",
+    "TokenPool",
+    "UnsupportedMechanismError",
+    "destroy",
+    "generate",
+    "probe",
+    "sign",
+    "slots",
+]

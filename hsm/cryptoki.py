@@ -1,0 +1,203 @@
+"""The C functions that python-pkcs11 does not bind, called through ctypes (PKCS#11 2.40, 5).
+
+These are C_Initialize with arguments, C_Finalize without the GIL, C_Login and C_Logout on a
+session that is already open, C_InitToken, and C_GetTokenInfo with its memory figures.
+
+A module returns one static function list, so ours and python-pkcs11's are the same. p11-kit's
+client and proxy return a new one, with state of its own, at each call: `shared` is false then,
+and none of these functions may be used on what python-pkcs11 has opened.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+import pkcs11
+
+CKR_OK: Final = 0x00
+CKR_CANT_LOCK: Final = 0x0A
+CKR_CRYPTOKI_NOT_INITIALIZED: Final = 0x190
+CKR_CRYPTOKI_ALREADY_INITIALIZED: Final = 0x191
+
+_CKF_OS_LOCKING_OK: Final = 0x02
+_CKU_USER: Final = 1
+_UNAVAILABLE: Final = ctypes.c_ulong(-1).value
+
+_C_INITIALIZE: Final = 0
+_C_FINALIZE: Final = 1
+_C_GET_TOKEN_INFO: Final = 6
+_C_INIT_TOKEN: Final = 9
+_C_LOGIN: Final = 18
+_C_LOGOUT: Final = 19
+_FUNCTIONS: Final = 20  # as far as we need the list of CK_FUNCTION_LIST
+
+_LABEL_BYTES: Final = 32  # CK_TOKEN_INFO.label, padded with blanks
+
+_ERRORS: Final = MappingProxyType(
+    {
+        0x02: pkcs11.HostMemory,
+        0x03: pkcs11.SlotIDInvalid,
+        0x05: pkcs11.GeneralError,
+        0x06: pkcs11.FunctionFailed,
+        0x07: pkcs11.ArgumentsBad,
+        0x30: pkcs11.DeviceError,
+        0x31: pkcs11.DeviceMemory,
+        0x32: pkcs11.DeviceRemoved,
+        0x54: pkcs11.FunctionNotSupported,
+        0xA0: pkcs11.PinIncorrect,
+        0xA1: pkcs11.PinInvalid,
+        0xA2: pkcs11.PinLenRange,
+        0xA3: pkcs11.PinExpired,
+        0xA4: pkcs11.PinLocked,
+        0xB0: pkcs11.SessionClosed,
+        0xB3: pkcs11.SessionHandleInvalid,
+        0xB6: pkcs11.SessionExists,
+        0xB8: pkcs11.SessionReadWriteSOExists,
+        0xE0: pkcs11.TokenNotPresent,
+        0xE1: pkcs11.TokenNotRecognised,
+        0xE2: pkcs11.TokenWriteProtected,
+        0x100: pkcs11.UserAlreadyLoggedIn,
+        0x101: pkcs11.UserNotLoggedIn,
+        0x102: pkcs11.UserPinNotInitialized,
+        0x104: pkcs11.AnotherUserAlreadyLoggedIn,
+        0x105: pkcs11.UserTooManyTypes,
+    }
+)
+
+
+class _FunctionList(ctypes.Structure):
+    _fields_ = (
+        ("version", ctypes.c_ubyte * 2),
+        ("functions", ctypes.c_void_p * _FUNCTIONS),
+    )
+
+
+class _InitializeArgs(ctypes.Structure):
+    _fields_ = (
+        ("create_mutex", ctypes.c_void_p),
+        ("destroy_mutex", ctypes.c_void_p),
+        ("lock_mutex", ctypes.c_void_p),
+        ("unlock_mutex", ctypes.c_void_p),
+        ("flags", ctypes.c_ulong),
+        ("reserved", ctypes.c_void_p),
+    )
+
+
+class _TokenInfo(ctypes.Structure):
+    _fields_ = (
+        ("label", ctypes.c_char * _LABEL_BYTES),
+        ("manufacturer", ctypes.c_char * 32),
+        ("model", ctypes.c_char * 16),
+        ("serial", ctypes.c_char * 16),
+        ("flags", ctypes.c_ulong),
+        ("max_session_count", ctypes.c_ulong),
+        ("session_count", ctypes.c_ulong),
+        ("max_rw_session_count", ctypes.c_ulong),
+        ("rw_session_count", ctypes.c_ulong),
+        ("max_pin_len", ctypes.c_ulong),
+        ("min_pin_len", ctypes.c_ulong),
+        ("total_public_memory", ctypes.c_ulong),
+        ("free_public_memory", ctypes.c_ulong),
+        ("total_private_memory", ctypes.c_ulong),
+        ("free_private_memory", ctypes.c_ulong),
+        ("hardware_version", ctypes.c_ubyte * 2),
+        ("firmware_version", ctypes.c_ubyte * 2),
+        ("utc_time", ctypes.c_char * 16),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What C_GetTokenInfo says that python-pkcs11 leaves out; None where it does not say."""
+
+    sessions: int | None
+    free_private_bytes: int | None
+
+
+class Cryptoki:
+    """The function list of one module. ctypes lets go of the GIL during each call."""
+
+    def __init__(self, path: str) -> None:
+        """Load the module.
+
+        Raises:
+            OSError: it cannot be loaded.
+            pkcs11.PKCS11Error: it is no PKCS#11 module.
+        """
+        self._library = ctypes.CDLL(path)
+        first = self._list()
+        self.shared = ctypes.addressof(first) == ctypes.addressof(self._list())
+        self._functions = first.functions
+
+    def _list(self) -> _FunctionList:
+        found = ctypes.POINTER(_FunctionList)()
+        try:
+            returned = self._library.C_GetFunctionList(ctypes.byref(found))
+        except AttributeError as error:
+            raise pkcs11.FunctionNotSupported("no C_GetFunctionList") from error
+        _check(returned)
+        return found.contents
+
+    def _call(self, index: int, *arguments: object) -> int:
+        # The address is read at each call, as C programs do through the list.
+        function = ctypes.CFUNCTYPE(ctypes.c_ulong)(self._functions[index])
+        return int(function(*arguments))
+
+    def initialize(self) -> int:
+        """C_Initialize with CKF_OS_LOCKING_OK: we call from several threads."""
+        arguments = _InitializeArgs(flags=_CKF_OS_LOCKING_OK)
+        return self._call(_C_INITIALIZE, ctypes.byref(arguments))
+
+    def initialize_unlocked(self) -> int:
+        """C_Initialize without arguments: the caller promises one call at a time."""
+        return self._call(_C_INITIALIZE, None)
+
+    def finalize(self) -> int:
+        return self._call(_C_FINALIZE, None)
+
+    def login(self, session: int, pin: bytes) -> None:
+        """C_Login as the normal user; a refusal leaves the session as it was."""
+        _check(
+            self._call(
+                _C_LOGIN,
+                ctypes.c_ulong(session),
+                ctypes.c_ulong(_CKU_USER),
+                ctypes.c_char_p(pin),
+                ctypes.c_ulong(len(pin)),
+            )
+        )
+
+    def logout(self, session: int) -> None:
+        _check(self._call(_C_LOGOUT, ctypes.c_ulong(session)))
+
+    def init_token(self, slot: int, so_pin: bytes, label: str) -> None:
+        padded = label.encode().ljust(_LABEL_BYTES)
+        if len(padded) > _LABEL_BYTES:
+            raise ValueError(f"a token label has at most {_LABEL_BYTES} bytes")
+        _check(
+            self._call(
+                _C_INIT_TOKEN,
+                ctypes.c_ulong(slot),
+                ctypes.c_char_p(so_pin),
+                ctypes.c_ulong(len(so_pin)),
+                ctypes.c_char_p(padded),
+            )
+        )
+
+    def counts(self, slot: int) -> Counts:
+        info = _TokenInfo()
+        _check(self._call(_C_GET_TOKEN_INFO, ctypes.c_ulong(slot), ctypes.byref(info)))
+
+        def told(figure: int) -> int | None:
+            return None if figure == _UNAVAILABLE else figure
+
+        return Counts(told(info.session_count), told(info.free_private_memory))
+
+
+def _check(returned: int) -> None:
+    if returned != CKR_OK:
+        kind = _ERRORS.get(returned, pkcs11.PKCS11Error)
+        raise kind(f"CK_RV {returned:#x}")

@@ -1,0 +1,261 @@
+"""Private keys on a token: found by CKA_ID, made so that they cannot leave, destroyed.
+
+A key that is not found is missing only if the token is still logged in, still answers, and a
+second search finds nothing either: a lost login and a lost disk both look like "no such key".
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+import pkcs11
+from pkcs11 import Attribute, KeyType, ObjectClass
+from pkcs11.constants import DEFAULT
+from pkcs11.types import SignMixin
+
+from hsm.errors import (
+    KeyAlreadyExistsError,
+    KeyAmbiguousError,
+    KeyMissingError,
+    KeyUnprotectedError,
+    UnsupportedMechanismError,
+)
+from hsm.mechanisms import KEY_KINDS, Algorithm, KeyKind
+from hsm.pool import Leased, TokenPool
+from hsm.public import subject_public_key_info
+from hsm.tokens import close, probe_login, serial_of
+
+CKA_ID_BYTES: Final = 20  # as long as the SHA-1 that others use; ours is random
+
+
+@dataclass(frozen=True, slots=True)
+class KeyAttributes:
+    """What the token says of a private key; None where it does not say."""
+
+    sensitive: bool | None
+    extractable: bool | None
+    always_sensitive: bool | None
+    never_extractable: bool | None
+    local: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    cka_id: bytes
+    public_key: bytes
+    """DER SubjectPublicKeyInfo."""
+    token_label: str
+    token_serial: str
+    attributes: KeyAttributes
+
+
+# Never left to the vendor's defaults: CKA_EXTRACTABLE is true by default on some.
+_DEMANDED: Final = MappingProxyType(
+    {
+        Attribute.TOKEN: True,
+        Attribute.PRIVATE: True,
+        Attribute.SENSITIVE: True,
+        Attribute.EXTRACTABLE: False,
+        Attribute.SIGN: True,
+    }
+)
+_WANTED: Final = MappingProxyType(
+    {
+        Attribute.DECRYPT: False,
+        Attribute.UNWRAP: False,
+        Attribute.DERIVE: False,
+    }
+)
+_OPTIONAL: Final = MappingProxyType({Attribute.WRAP_WITH_TRUSTED: True, Attribute.COPYABLE: False})
+_DROPPED: Final = MappingProxyType(
+    {Attribute.DECRYPT: DEFAULT, Attribute.UNWRAP: DEFAULT, Attribute.DERIVE: DEFAULT}
+)
+_PUBLIC: Final = MappingProxyType(
+    {Attribute.TOKEN: True, Attribute.VERIFY: True, Attribute.ENCRYPT: False, Attribute.WRAP: False}
+)
+_PUBLIC_LEAST: Final = MappingProxyType(
+    {
+        Attribute.TOKEN: True,
+        Attribute.VERIFY: True,
+        Attribute.ENCRYPT: DEFAULT,
+        Attribute.WRAP: DEFAULT,
+    }
+)
+# Most demanding first; vendors refuse what they do not know, each in words of its own.
+_TEMPLATES: Final = (
+    ({**_DEMANDED, **_WANTED, **_OPTIONAL}, _PUBLIC),
+    ({**_DEMANDED, **_WANTED}, _PUBLIC),
+    ({**_DEMANDED, **_DROPPED}, _PUBLIC_LEAST),
+)
+_TEMPLATE_REFUSED: Final = (
+    pkcs11.ArgumentsBad,
+    pkcs11.AttributeReadOnly,
+    pkcs11.AttributeTypeInvalid,
+    pkcs11.AttributeValueInvalid,
+    pkcs11.TemplateInconsistent,
+)
+
+
+def private_key(leased: Leased, cka_id: bytes, key_type: KeyType) -> SignMixin:
+    """Return the only private key with this id, from the session's cache where it can.
+
+    Raises:
+        KeyMissingError, KeyAmbiguousError, UnsupportedMechanismError: it cannot sign.
+        pkcs11.PKCS11Error: the ladder's business.
+    """
+    key = leased.keys.get(cka_id)
+    if key is None:
+        key = _find(leased, cka_id)
+        if not isinstance(key, SignMixin):
+            raise UnsupportedMechanismError("the key on the token is not allowed to sign")
+        leased.keys[cka_id] = key
+    # Cached by python-pkcs11. A wrong kind is not left to the token: SoftHSM answers it
+    # with CKR_GENERAL_ERROR, which looks like a broken connection.
+    if key.key_type != key_type:
+        raise UnsupportedMechanismError("the key on the token is of another kind")
+    return key
+
+
+def _find(leased: Leased, cka_id: bytes) -> Any:
+    found = _matching(leased.session, ObjectClass.PRIVATE_KEY, cka_id)
+    if not found:
+        probe_login(leased.session)
+        token = leased.session.token.slot.get_token()
+        found = _matching(leased.session, ObjectClass.PRIVATE_KEY, cka_id)
+        if not found:
+            raise KeyMissingError(f"the token {token.label!r} does not hold the key")
+    if len(found) > 1:
+        raise KeyAmbiguousError(f"{len(found)} private keys have the same CKA_ID")
+    return found[0]
+
+
+def _matching(session: pkcs11.Session, kind: ObjectClass, cka_id: bytes) -> list[Any]:
+    # The whole list: an unfinished search holds the session's lock.
+    return list(session.get_objects({Attribute.CLASS: kind, Attribute.ID: cka_id}))
+
+
+def generate(
+    pool: TokenPool, algorithm: Algorithm, *, label: str, cka_id: bytes | None = None
+) -> NewKey:
+    """Make a key pair on the token. `label` is for people; `cka_id` is random if not given.
+
+    Raises:
+        KeyAlreadyExistsError, KeyUnprotectedError, UnsupportedMechanismError,
+        HSMUnavailableError, PINRefusedError
+    """
+    wanted = secrets.token_bytes(CKA_ID_BYTES) if cka_id is None else cka_id
+    made = False
+
+    def operation(leased: Leased) -> NewKey:
+        nonlocal made
+        # Sessions of the pool are read-only; the login is the process's.
+        session = leased.session.token.open(rw=True)
+        try:
+            if made:
+                # An earlier attempt failed after the token was asked: what it may have
+                # left belongs to nobody, because its public key was never returned.
+                _destroy_all(session, wanted)
+            elif _matching(session, ObjectClass.PRIVATE_KEY, wanted):
+                raise KeyAlreadyExistsError("a key with this CKA_ID exists on the token")
+            made = True
+            return _generate(session, algorithm, label=label, cka_id=wanted)
+        finally:
+            close(session)
+
+    return pool.run(operation)
+
+
+def _generate(
+    session: pkcs11.Session, algorithm: Algorithm, *, label: str, cka_id: bytes
+) -> NewKey:
+    public, private = _key_pair(session, KEY_KINDS[algorithm], label=label, cka_id=cka_id)
+    attributes = read_attributes(private)
+    if attributes.extractable is not False or attributes.sensitive is not True:
+        _destroy(public, private)
+        raise KeyUnprotectedError("the token made a key that could leave it; it was destroyed")
+    # Another process may have used the same id at the same moment; tokens allow that.
+    if len(_matching(session, ObjectClass.PRIVATE_KEY, cka_id)) != 1:
+        _destroy(public, private)
+        raise KeyAlreadyExistsError("a key with this CKA_ID exists on the token")
+    try:
+        encoded = subject_public_key_info(public, algorithm)
+    except ValueError as error:
+        _destroy(public, private)
+        raise UnsupportedMechanismError("the token made a key of another kind") from error
+    token = session.token
+    return NewKey(cka_id, encoded, token.label, serial_of(token), attributes)
+
+
+def _key_pair(
+    session: pkcs11.Session, kind: KeyKind, *, label: str, cka_id: bytes
+) -> tuple[pkcs11.Object, pkcs11.Object]:
+    """Ask with the fullest template that the vendor takes."""
+    refused: pkcs11.PKCS11Error | None = None
+    for private, public in _TEMPLATES:
+        asked: dict[str, Any] = {
+            "id": cka_id,
+            "label": label,
+            "store": True,
+            "mechanism": kind.mechanism,
+            "public_template": dict(public),
+            "private_template": dict(private),
+        }
+        try:
+            if kind.curve is None:
+                return session.generate_keypair(kind.key_type, kind.bits, **asked)
+            curve = {Attribute.EC_PARAMS: kind.curve}
+            domain = session.create_domain_parameters(kind.key_type, curve, local=True)
+            return domain.generate_keypair(**asked)
+        except _TEMPLATE_REFUSED as error:
+            refused = error
+    raise UnsupportedMechanismError("the token makes no such key pairs") from refused
+
+
+def read_attributes(key: pkcs11.Object) -> KeyAttributes:
+    """Read what the token says of a private key, one by one: vendors leave some out."""
+
+    def told(attribute: Attribute) -> bool | None:
+        try:
+            return bool(key[attribute])
+        except (pkcs11.AttributeTypeInvalid, pkcs11.AttributeSensitive, pkcs11.FunctionFailed):
+            return None
+
+    return KeyAttributes(
+        sensitive=told(Attribute.SENSITIVE),
+        extractable=told(Attribute.EXTRACTABLE),
+        always_sensitive=told(Attribute.ALWAYS_SENSITIVE),
+        never_extractable=told(Attribute.NEVER_EXTRACTABLE),
+        local=told(Attribute.LOCAL),
+    )
+
+
+def destroy(pool: TokenPool, cka_id: bytes) -> None:
+    """Destroy the key pair with this id, for good.
+
+    Raises:
+        KeyMissingError, KeyAmbiguousError, HSMUnavailableError, PINRefusedError
+    """
+
+    def operation(leased: Leased) -> None:
+        _find(leased, cka_id)
+        session = leased.session.token.open(rw=True)
+        try:
+            _destroy_all(session, cka_id)
+        finally:
+            close(session)
+        pool.distrust(leased.generation)
+
+    pool.run(operation)
+
+
+def _destroy_all(session: pkcs11.Session, cka_id: bytes) -> None:
+    for kind in (ObjectClass.PRIVATE_KEY, ObjectClass.PUBLIC_KEY):
+        _destroy(*_matching(session, kind, cka_id))
+
+
+def _destroy(*objects: pkcs11.Object) -> None:
+    for each in objects:
+        each.destroy()

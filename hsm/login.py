@@ -1,0 +1,95 @@
+"""Logging in: the PIN from its file, and the gate that keeps refused PINs from being tried.
+
+Tokens lock themselves after a few wrong PINs, some for good. So a login asks the gate, which
+all processes share, whether this PIN was refused before; it waits for its turn, so that one
+process tries and the others learn; and it tells the gate when the token says no.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+import pkcs11
+
+from hsm.errors import PINRefusedError, PINUnreadableError
+from hsm.ladder import Rung, rung
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_PIN_BYTES: Final = 255  # the longest that any known token takes; more is the wrong file
+
+
+@dataclass(frozen=True, slots=True)
+class PIN:
+    """A PIN that cannot be printed by accident."""
+
+    _secret: str = field(repr=False)
+
+    @classmethod
+    def read(cls, path: Path) -> PIN:
+        """Read the file's only line. It is read again for each login, so that it can change.
+
+        Raises:
+            PINUnreadableError
+        """
+        try:
+            content = path.read_bytes()[: MAX_PIN_BYTES + 3]
+            text = content.decode().rstrip("\r\n")
+        except UnicodeDecodeError:
+            # Not chained: the text of this error quotes what is in the file.
+            raise PINUnreadableError(f"the PIN file {path.name} is not text") from None
+        except OSError as error:
+            raise PINUnreadableError(f"the PIN file {path.name} cannot be read") from error
+        if not text or len(text.encode()) > MAX_PIN_BYTES or not text.isprintable():
+            raise PINUnreadableError(f"the PIN file {path.name} does not hold one line with a PIN")
+        return cls(text)
+
+    def reveal(self) -> str:
+        return self._secret
+
+
+class PINGate(Protocol):
+    """Shared by all processes that log in to the same tokens. `serial` is the token's own."""
+
+    def is_latched(self, label: str, serial: str, pin: PIN) -> bool:
+        """Tell whether the token has refused exactly this PIN, and nobody cleared that."""
+        ...
+
+    def latch(self, label: str, serial: str, pin: PIN) -> None:
+        """Remember for all processes that the token refused this PIN; durable on return."""
+        ...
+
+    def turn(self, label: str, serial: str) -> AbstractContextManager[None]:
+        """Hold the only right to log in to this token, or raise HSMUnavailableError."""
+        ...
+
+
+def log_in(
+    gate: PINGate, *, label: str, serial: str, pin: PIN, attempt: Callable[[str], None]
+) -> None:
+    """Call `attempt` with the PIN, at most once, and only if it has not been refused yet.
+
+    Raises:
+        PINRefusedError: now or earlier.
+        pkcs11.PKCS11Error: the login failed for another reason, which says nothing of the PIN.
+    """
+    _refuse_latched(gate, label, serial, pin)
+    with gate.turn(label, serial):
+        # Whoever had the turn before us may have found out.
+        _refuse_latched(gate, label, serial, pin)
+        try:
+            attempt(pin.reveal())
+        except pkcs11.PKCS11Error as error:
+            if rung(error) is not Rung.PIN:
+                raise
+            gate.latch(label, serial, pin)
+            raise PINRefusedError(f"the token {label!r} refused the PIN") from error
+
+
+def _refuse_latched(gate: PINGate, label: str, serial: str, pin: PIN) -> None:
+    if gate.is_latched(label, serial, pin):
+        raise PINRefusedError(f"the token {label!r} refused this PIN before; it is not tried again")

@@ -1,0 +1,223 @@
+"""One PKCS#11 module in one process: loaded once, initialised for threads, fenced by epochs.
+
+- python-pkcs11 initialises a module as single-threaded and then calls it without the GIL,
+  which crashes SoftHSM. So it is initialised here with CKF_OS_LOCKING_OK (PKCS#11 2.40, 5.4).
+- C_Finalize while another thread is inside the module crashes it. So every use is counted,
+  and `reinit` waits until nobody is inside.
+- Handles are given out again after that: an old one may then name another key. So `use`
+  yields the epoch, and whoever holds a handle of another epoch must throw it away.
+- A forked child must not touch a module that its parent has loaded. It gets an error.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import pkcs11
+from pkcs11 import _pkcs11
+
+from hsm.cryptoki import (
+    CKR_CANT_LOCK,
+    CKR_CRYPTOKI_ALREADY_INITIALIZED,
+    CKR_CRYPTOKI_NOT_INITIALIZED,
+    CKR_OK,
+    Counts,
+    Cryptoki,
+)
+from hsm.errors import CallStuckError, ModuleInheritedError, ModuleLoadError
+
+DRAIN_SECONDS: Final = 10.0  # far longer than a chunk of signatures on a healthy, slow HSM
+
+
+class _Library(_pkcs11.lib):
+    """python-pkcs11's library, initialised and finalised by us."""
+
+    def __init__(self, path: str) -> None:
+        self.cryptoki = Cryptoki(path)
+        self.one_at_a_time = False
+        super().__init__(path)  # calls initialize
+
+    def initialize(self) -> None:
+        if not self.cryptoki.shared:
+            # p11-kit's client and proxy: their state is python-pkcs11's own, and they lock.
+            super().initialize()
+            return
+        returned = self.cryptoki.initialize()
+        if returned == CKR_CANT_LOCK:
+            self.one_at_a_time = True
+            returned = self.cryptoki.initialize_unlocked()
+        if returned not in (CKR_OK, CKR_CRYPTOKI_ALREADY_INITIALIZED):
+            raise pkcs11.PKCS11Error(f"C_Initialize: CK_RV {returned:#x}")
+
+    def finalize(self) -> None:
+        if not self.cryptoki.shared:
+            super().finalize()
+            return
+        returned = self.cryptoki.finalize()
+        if returned not in (CKR_OK, CKR_CRYPTOKI_NOT_INITIALIZED):
+            raise pkcs11.PKCS11Error(f"C_Finalize: CK_RV {returned:#x}")
+
+
+class Module:
+    """A loaded module.
+
+    Invariants, guarded by `_changed`:
+    - `_inside` counts the threads between the begin and the end of `use`.
+    - While `_closed`, nobody enters; C_Finalize is called only then, with `_inside` at zero.
+    - `_epoch` grows with every C_Finalize, whether or not C_Initialize succeeds after it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Load and initialise. Use `load`, which does it once in a process.
+
+        Raises:
+            ModuleLoadError
+        """
+        self.path = path
+        self._pid = os.getpid()
+        self._changed = threading.Condition()
+        self._serial = threading.RLock()
+        self._inside = 0
+        self._closed = False
+        self._epoch = 1
+        try:
+            self._library = _Library(str(path))
+        except (OSError, pkcs11.PKCS11Error) as error:
+            raise ModuleLoadError(f"the PKCS#11 module {path.name} cannot be loaded") from error
+
+    @property
+    def epoch(self) -> int:
+        return self._epoch
+
+    @contextmanager
+    def use(self) -> Iterator[int]:
+        """Stay inside the module; yields the epoch, which does not change meanwhile.
+
+        Raises:
+            ModuleInheritedError, CallStuckError
+        """
+        if os.getpid() != self._pid:
+            raise _inherited(self.path)
+        with self._changed:
+            if self._closed and not self._changed.wait_for(self._open, DRAIN_SECONDS):
+                raise CallStuckError("the HSM is being initialised again, and does not finish")
+            self._inside += 1
+            epoch = self._epoch
+        try:
+            if self._library.one_at_a_time:
+                with self._serial:
+                    yield epoch
+            else:
+                yield epoch
+        finally:
+            with self._changed:
+                self._inside -= 1
+                if self._closed:
+                    self._changed.notify_all()
+
+    def reinit(self, seen_epoch: int, *, drain_seconds: float = DRAIN_SECONDS) -> None:
+        """Finalise and initialise again, unless that has happened since `seen_epoch`.
+
+        Must not be called from inside `use`.
+
+        Raises:
+            CallStuckError: a call has not come back; nothing was done.
+            ModuleLoadError: the module does not initialise; the next attempt may.
+        """
+        if os.getpid() != self._pid:
+            raise _inherited(self.path)
+        with self._changed:
+            if self._closed and not self._changed.wait_for(self._open, drain_seconds):
+                raise CallStuckError("the HSM is being initialised again, and does not finish")
+            if self._epoch != seen_epoch:
+                return
+            self._closed = True
+            if not self._changed.wait_for(lambda: self._inside == 0, drain_seconds):
+                self._closed = False
+                self._changed.notify_all()
+                raise CallStuckError("a call to the HSM does not come back")
+        try:
+            self._library.finalize()
+            self._library.initialize()
+        except pkcs11.PKCS11Error as error:
+            raise ModuleLoadError(
+                f"the PKCS#11 module {self.path.name} does not initialise"
+            ) from error
+        finally:
+            with self._changed:
+                self._epoch += 1
+                self._closed = False
+                self._changed.notify_all()
+
+    def _open(self) -> bool:
+        return not self._closed
+
+    # What follows is called inside `use` only.
+
+    def slots(self) -> list[pkcs11.Slot]:
+        return self._library.get_slots()
+
+    def counts(self, slot: pkcs11.Slot) -> Counts:
+        if not self._library.cryptoki.shared:
+            return Counts(None, None)
+        return self._library.cryptoki.counts(slot.slot_id)
+
+    def login(self, token: pkcs11.Token, session: pkcs11.Session, pin: str) -> None:
+        """C_Login; to be logged in already is success.
+
+        Through ctypes, because `Token.open` leaks the session that it opened when the login
+        fails. Where that is not possible, the leak is one session for each refused PIN.
+        """
+        try:
+            if self._library.cryptoki.shared:
+                handle: int = session.handle  # type: ignore[attr-defined]  # the C class has it
+                self._library.cryptoki.login(handle, pin.encode())
+            else:
+                token.open(user_pin=pin)
+        except pkcs11.UserAlreadyLoggedIn:
+            return
+
+    def init_token(self, slot: pkcs11.Slot, so_pin: str, label: str) -> None:
+        self._library.cryptoki.init_token(slot.slot_id, so_pin.encode(), label)
+
+
+_modules: dict[str, Module] = {}
+_inherited_paths: frozenset[str] = frozenset()
+_loading = threading.Lock()
+
+
+def load(path: Path) -> Module:
+    """Return this process's module of that file, loaded on first use.
+
+    Raises:
+        ModuleLoadError, ModuleInheritedError
+    """
+    real = os.path.realpath(path)  # dlopen tells files apart, not names
+    if real in _inherited_paths:
+        raise _inherited(path)
+    with _loading:
+        module = _modules.get(real)
+        if module is None:
+            module = _modules[real] = Module(Path(real))
+        return module
+
+
+def _inherited(path: Path) -> ModuleInheritedError:
+    return ModuleInheritedError(
+        f"the PKCS#11 module {path.name} was loaded before this process was forked"
+    )
+
+
+def _after_fork_in_child() -> None:
+    # The lock may have been held by a thread that this process does not have.
+    global _inherited_paths, _loading  # noqa: PLW0603 -- per-process state, as the module is
+    _inherited_paths |= _modules.keys()
+    _loading = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

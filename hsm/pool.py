@@ -1,0 +1,338 @@
+"""Sessions of one token, and the ladder of what is done when the token fails.
+
+Rungs, cheapest first: another session; another login; the module initialised again. What
+none of them cures is reported, and the token then left alone for a moment.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+import pkcs11
+from pkcs11.types import SignMixin
+
+from hsm import module as modules
+from hsm.backoff import Backoff
+from hsm.errors import (
+    HSMUnavailableError,
+    PINRefusedError,
+    TokenAbsentError,
+    UnsupportedMechanismError,
+)
+from hsm.ladder import SESSION_IS_GONE, Rung, rung
+from hsm.login import PIN, PINGate, log_in
+from hsm.module import Module
+from hsm.tokens import TokenAddress, close, find_token, probe_login, serial_of
+
+MAX_ATTEMPTS: Final = 6  # each rung once, with a second error in between
+CHECKOUT_SECONDS: Final = 5.0  # longer than a chunk of signatures, shorter than a request
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True, eq=False)
+class Leased:
+    """A session, lent to one thread, and the keys that were found through it."""
+
+    module: Module
+    session: pkcs11.Session
+    epoch: int
+    generation: int
+    keys: dict[bytes, SignMixin] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Login:
+    epoch: int
+    token: pkcs11.Token
+    anchor: pkcs11.Session
+
+
+class TokenPool:
+    """Lends sessions out, each to at most one borrower.
+
+    Invariants:
+    - Only the anchor session logs in, and it lives as long as the login; the others share
+      its login. None of them is closed with a PIN, so none logs the others out.
+    - `_generation` grows whenever key handles may have become stale. A handle found under
+      an older generation is looked up again, never used.
+    - A session of another epoch is dropped without being closed: its number may by now
+      be somebody else's.
+    - `_lock` guards `_login`, `_idle` and `_generation`. `_logging_in` is held during a login;
+      nobody waits for it inside `Module.use`, or a re-initialisation could not drain.
+    """
+
+    def __init__(
+        self,
+        address: TokenAddress,
+        gate: PINGate,
+        *,
+        sessions: int,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Touches nothing: the module is loaded on first use."""
+        self.address = address
+        self._gate = gate
+        self._free = threading.BoundedSemaphore(sessions)
+        self._backoff = Backoff(monotonic)
+        self._lock = threading.Lock()
+        self._logging_in = threading.Lock()
+        self._login: _Login | None = None
+        self._idle: list[Leased] = []
+        self._generation = 0
+
+    @property
+    def serial(self) -> str | None:
+        """The serial of the token as it was found, or as configured before that."""
+        login = self._login
+        return self.address.serial if login is None else serial_of(login.token)
+
+    @property
+    def generation(self) -> int:
+        return self._generation
+
+    def run(self, operation: Callable[[Leased], T]) -> T:
+        """Do `operation` on a session, climbing the ladder for as long as that may help.
+
+        `operation` is called again after an error, so it must be able to begin anew or go on.
+
+        Raises:
+            HSMUnavailableError, PINRefusedError, UnsupportedMechanismError, and what
+            `operation` itself raises.
+        """
+        if not self._free.acquire(timeout=CHECKOUT_SECONDS):
+            # No failure of the token, so it does not count as one.
+            raise HSMUnavailableError(f"all sessions of {self.address.label!r} are busy")
+        try:
+            pause = self._backoff.remaining()
+            if pause > 0:
+                raise self._unavailable(pause)
+            return self._run(operation)
+        finally:
+            self._free.release()
+
+    def _run(self, operation: Callable[[Leased], T]) -> T:
+        ladder = _Ladder()
+        try:
+            while True:
+                try:
+                    with self._lease() as leased:
+                        result = operation(leased)
+                except _FailedError as failed:
+                    self._climb(ladder, failed)
+                else:
+                    self._backoff.succeeded()
+                    return result
+        except HSMUnavailableError as error:
+            error.retry_after = self._backoff.failed()
+            raise
+
+    def distrust(self, seen_generation: int) -> None:
+        """Throw away every key handle found up to that generation."""
+        with self._lock:
+            if self._generation == seen_generation:
+                self._generation += 1
+
+    def retry_now(self) -> None:
+        """Forget earlier failures: somebody says that the cause is mended."""
+        self._backoff.succeeded()
+
+    # --- the ladder -------------------------------------------------------------------
+
+    def _climb(self, ladder: _Ladder, failed: _FailedError) -> None:
+        """Do what the error calls for, or raise what it means if that was done before."""
+        error = failed.error
+        ladder.attempts += 1
+        if isinstance(error, TokenAbsentError):
+            # A network HSM that came back, and a new token, show only after C_Initialize.
+            self._reinit(ladder, failed)
+            return
+        if ladder.attempts >= MAX_ATTEMPTS:
+            raise self._unavailable() from error
+        match rung(error):
+            case Rung.SESSION:
+                self.distrust(failed.generation)
+            case Rung.LOGIN:
+                self._forget_login(failed.generation)
+            case Rung.MODULE:
+                if ladder.looked or not self._token_answers(failed.epoch):
+                    self._reinit(ladder, failed)
+                ladder.looked = True
+                self.distrust(failed.generation)
+            case Rung.CAPACITY:
+                raise self._unavailable() from error
+            case Rung.PIN:
+                raise PINRefusedError(
+                    f"the token {self.address.label!r} wants another PIN"
+                ) from error
+            case Rung.CALLER:
+                self._blame_caller(ladder, failed)
+
+    def _blame_caller(self, ladder: _Ladder, failed: _FailedError) -> None:
+        # Some modules (NSS) report a lost login in the same words.
+        if ladder.relogged or self._logged_in():
+            raise UnsupportedMechanismError(
+                f"the token {self.address.label!r} cannot do this with this key"
+            ) from failed.error
+        ladder.relogged = True
+        self._forget_login(failed.generation)
+
+    def _reinit(self, ladder: _Ladder, failed: _FailedError) -> None:
+        if ladder.reinitialised:
+            if isinstance(failed.error, TokenAbsentError):
+                raise failed.error
+            raise self._unavailable() from failed.error
+        ladder.reinitialised = True
+        modules.load(self.address.module).reinit(failed.epoch)
+
+    def _token_answers(self, epoch: int) -> bool:
+        """Ask for C_GetTokenInfo, and nothing more."""
+        login = self._login
+        if login is None or login.epoch != epoch:
+            return True  # somebody has climbed already: see what a new session says
+        with modules.load(self.address.module).use() as now:
+            if now != epoch:
+                return True
+            try:
+                login.token.slot.get_token()
+            except pkcs11.PKCS11Error:
+                return False
+            return True
+
+    def _logged_in(self) -> bool:
+        login = self._login
+        if login is None:
+            return False
+        with modules.load(self.address.module).use() as epoch:
+            if epoch != login.epoch:
+                return False
+            try:
+                probe_login(login.anchor)
+            except pkcs11.PKCS11Error:
+                return False
+            return True
+
+    def _unavailable(self, retry_after: float | None = None) -> HSMUnavailableError:
+        return HSMUnavailableError(
+            f"the token {self.address.label!r} does not answer", retry_after=retry_after
+        )
+
+    # --- login ------------------------------------------------------------------------
+
+    def _forget_login(self, seen_generation: int) -> None:
+        with self._lock:
+            if self._generation != seen_generation:
+                return
+            self._generation += 1
+            login, self._login = self._login, None
+        if login is not None:
+            with modules.load(self.address.module).use() as epoch:
+                if login.epoch == epoch:
+                    close(login.anchor)
+
+    def _ensure_login(self, module: Module) -> _Login:
+        login = self._login
+        if login is not None and login.epoch == module.epoch:
+            return login
+        with self._logging_in:
+            login = self._login
+            if login is not None and login.epoch == module.epoch:
+                return login
+            with module.use() as epoch:
+                token = find_token(module, self.address.label, self.address.serial)
+            anchors: list[_Login] = []
+
+            def attempt(pin: str) -> None:
+                with module.use() as now:
+                    if now != epoch:
+                        raise pkcs11.SessionHandleInvalid("initialised again meanwhile")
+                    session = token.open()
+                    try:
+                        module.login(token, session, pin)
+                    except BaseException:
+                        close(session)
+                        raise
+                    anchors.append(_Login(epoch, token, session))
+
+            log_in(
+                self._gate,
+                label=self.address.label,
+                serial=serial_of(token),
+                pin=PIN.read(self.address.pin_file),
+                attempt=attempt,
+            )
+            with self._lock:
+                self._login = anchors[0]
+                self._generation += 1
+            return anchors[0]
+
+    # --- sessions ---------------------------------------------------------------------
+
+    @contextmanager
+    def _lease(self) -> Iterator[Leased]:
+        """Lend a session of the current epoch; it goes back unless an error came out of it.
+
+        Raises:
+            _FailedError: instead of each error that the ladder answers.
+        """
+        epoch, generation = 0, self._generation
+        try:
+            module = modules.load(self.address.module)
+            epoch = module.epoch
+            login = self._ensure_login(module)
+            generation = self._generation
+            with module.use() as now:
+                epoch = now
+                if login.epoch != epoch:
+                    raise pkcs11.SessionHandleInvalid("initialised again meanwhile")
+                leased = self._take(module, login, generation)
+                try:
+                    yield leased
+                except BaseException as error:
+                    # Whatever it was, it may have left an operation active in the session.
+                    if not isinstance(error, SESSION_IS_GONE):
+                        close(leased.session)
+                    raise
+                with self._lock:
+                    self._idle.append(leased)
+        except (pkcs11.PKCS11Error, TokenAbsentError) as error:
+            raise _FailedError(error, epoch, generation) from error
+
+    def _take(self, module: Module, login: _Login, generation: int) -> Leased:
+        with self._lock:
+            while self._idle:
+                leased = self._idle.pop()
+                if leased.epoch != login.epoch:
+                    continue
+                if leased.generation != generation:
+                    leased.keys.clear()
+                    leased.generation = generation
+                return leased
+        return Leased(module, login.token.open(), login.epoch, generation)
+
+
+@dataclass(slots=True)
+class _Ladder:
+    """How far one `run` has climbed."""
+
+    attempts: int = 0
+    looked: bool = False
+    relogged: bool = False
+    reinitialised: bool = False
+
+
+class _FailedError(Exception):
+    """An error with the epoch and generation in which it happened. Never leaves this file."""
+
+    def __init__(
+        self, error: pkcs11.PKCS11Error | TokenAbsentError, epoch: int, generation: int
+    ) -> None:
+        super().__init__(error)
+        self.error = error
+        self.epoch = epoch
+        self.generation = generation

@@ -1,0 +1,121 @@
+"""Tokens in slots: found by label and serial, looked at, and asked whether we are logged in.
+
+Slot numbers are never kept: SoftHSM's change when a token is initialised, p11-kit's whenever
+it likes. Everything here that takes a `Module` is called inside `Module.use`, except `slots`.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pkcs11
+
+from hsm.errors import HSMUnavailableError, TokenAbsentError
+from hsm.module import Module, load
+
+
+@dataclass(frozen=True, slots=True)
+class TokenAddress:
+    """Which token of which module, and the file with its PIN. Serials are not unique."""
+
+    module: Path
+    label: str
+    serial: str | None
+    pin_file: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A slot with a token in it; `label` is None until the token is initialised."""
+
+    label: str | None
+    serial: str
+    flags: tuple[str, ...]
+    free_bytes: int | None
+
+
+def slots(path: Path) -> list[Slot]:
+    """Look at every slot of a module with a token in it; nobody logs in.
+
+    Raises:
+        HSMUnavailableError
+    """
+    module = load(path)
+    try:
+        with module.use():
+            return [_look(module, token) for token in tokens(module)]
+    except pkcs11.PKCS11Error as error:
+        raise HSMUnavailableError(f"the PKCS#11 module {path.name} does not answer") from error
+
+
+def _look(module: Module, token: pkcs11.Token) -> Slot:
+    flags = token.flags
+    initialized = pkcs11.TokenFlag.TOKEN_INITIALIZED in flags
+    return Slot(
+        label=token.label if initialized else None,
+        serial=serial_of(token),
+        flags=tuple(
+            sorted(flag.name.lower() for flag in pkcs11.TokenFlag if flag in flags and flag.name)
+        ),
+        free_bytes=module.counts(token.slot).free_private_bytes,
+    )
+
+
+def serial_of(token: pkcs11.Token) -> str:
+    return token.serial.decode("ascii", "replace").strip("\0 ")
+
+
+def find_token(module: Module, label: str, serial: str | None) -> pkcs11.Token:
+    """Return the only token with this label (and serial); inside `Module.use`.
+
+    Raises:
+        TokenAbsentError: there is none, or more than one.
+    """
+    found = [
+        token
+        for token in tokens(module)
+        if token.label == label and (serial is None or serial_of(token) == serial)
+    ]
+    match found:
+        case [token]:
+            return token
+        case []:
+            raise TokenAbsentError(f"no slot holds a token {label!r}")
+        case _:
+            raise TokenAbsentError(f"{len(found)} tokens are named {label!r}: configure its serial")
+
+
+def tokens(module: Module) -> list[pkcs11.Token]:
+    """Return every token in a slot, initialised or not."""
+    found = []
+    for slot in module.slots():
+        with suppress(pkcs11.TokenNotPresent, pkcs11.TokenNotRecognised):
+            found.append(slot.get_token())
+    return found
+
+
+def probe_login(session: pkcs11.Session) -> None:
+    """Raise UserNotLoggedIn if the login is lost; searches then only look empty.
+
+    Making a private object of the session needs a login, and nothing else that works on
+    a read-only session does on every module.
+    """
+    # NSS, when logged in, dislikes the object.
+    with suppress(pkcs11.AttributeValueInvalid):
+        session.create_object(
+            {
+                pkcs11.Attribute.CLASS: pkcs11.ObjectClass.DATA,
+                pkcs11.Attribute.TOKEN: False,
+                pkcs11.Attribute.PRIVATE: True,
+                pkcs11.Attribute.LABEL: "login probe",
+                pkcs11.Attribute.VALUE: b"1",
+            }
+        ).destroy()
+
+
+def close(session: pkcs11.Session) -> None:
+    # The session is given up in any case; what it says to that changes nothing.
+    with suppress(pkcs11.PKCS11Error):
+        session.close()
