@@ -1,0 +1,40 @@
+"""One file for each thing that the service does. Operations know ports, never adapters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.operations.credentials import Credentials
+from service.operations.keys import Keys
+from service.operations.readiness import Readiness, ReadinessPart
+from service.operations.records import Records
+from service.operations.sign import SignImages
+from service.operations.slots import Slots
+from service.operations.verify import VerifyImages
+from service.ports.identity import Authenticator
+
+__all__ = [
+    "Credentials",
+    "Keys",
+    "Operations",
+    "Readiness",
+    "ReadinessPart",
+    "Records",
+    "SignImages",
+    "Slots",
+    "VerifyImages",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Operations:
+    """Everything that the edge can ask for."""
+
+    authenticator: Authenticator
+    sign: SignImages
+    verify: VerifyImages
+    keys: Keys
+    credentials: Credentials
+    records: Records
+    slots: Slots
+    readiness: Readiness

@@ -1,0 +1,1 @@
+"""Judgement of what was found: bytes and keys in, verdicts with reasons out."""

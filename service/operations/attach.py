@@ -1,0 +1,106 @@
+"""Step 11 within a request: deliver what it ordered, and wait for it a bounded time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import wait
+from dataclasses import dataclass
+from threading import Event
+from typing import Final
+
+from service.domain.clock import Clock
+from service.domain.errors import ServiceError
+from service.domain.limits import ORDER_LEASE_SECONDS, WAIT_FOR_ATTACHMENT_SECONDS
+from service.domain.outbox import Order
+from service.domain.signing import AttachmentState, Signature
+from service.operations.deliver import DeliverAttachments
+from service.operations.fanout import Fanout
+from service.operations.prepare import Unit
+from service.ports.store import Outbox
+
+POLL_SECONDS: Final = 0.1  # while another process delivers the same subject
+
+
+@dataclass(frozen=True, slots=True)
+class AttachRecorded:
+    outbox: Outbox
+    deliver: DeliverAttachments
+    fanout: Fanout
+    clock: Clock
+
+    def __call__(
+        self,
+        made: Mapping[Unit, Signature | ServiceError],
+        orders: Mapping[Order, Sequence[Signature]],
+        *,
+        owner: str,
+        wanted: bool,
+        ordered_in_step_9: set[Unit],
+    ) -> Mapping[Unit, Signature | ServiceError]:
+        """Return `made` with the attachments as they are when the waiting ends.
+
+        A store or registry that fails here loses nothing: the orders stand, the worker
+        delivers them, and the answer says `pending`.
+        """
+        if not wanted:
+            return made
+        deadline = self.clock.monotonic() + WAIT_FOR_ATTACHMENT_SECONDS
+        current = {s.id: s for s in made.values() if isinstance(s, Signature)}
+        work = {order: list(signatures) for order, signatures in orders.items()}
+        again = [
+            s.id
+            for unit, s in made.items()
+            if isinstance(s, Signature) and unit not in ordered_in_step_9
+        ]
+        if again:
+            work.update(self._order_again(again, current, owner=owner))
+        futures = [self.fanout.submit(self._one, entry) for entry in work.items()]
+        done, _ = wait(futures, timeout=max(0.0, deadline - self.clock.monotonic()))
+        for future in done:
+            current.update((s.id, s) for s in future.result())
+        self._await_others(current, deadline)
+        return {unit: current[s.id] if isinstance(s, Signature) else s for unit, s in made.items()}
+
+    def _order_again(
+        self, again: Sequence[str], current: dict[str, Signature], *, owner: str
+    ) -> Mapping[Order, list[Signature]]:
+        """Order what stood already: the registry may have lost it, or never have had it."""
+        granted = self.outbox.order_attachments(again, owner=owner, seconds=ORDER_LEASE_SECONDS)
+        current.update(self.outbox.attachment_states(again))
+        work: dict[Order, list[Signature]] = {}
+        for order in granted:
+            work[order] = [
+                current[i]
+                for i in again
+                if current[i].statement.digest == order.digest
+                and current[i].statement.repository == order.repository
+            ]
+        return work
+
+    def _one(self, entry: tuple[Order, Sequence[Signature]]) -> Sequence[Signature]:
+        order, signatures = entry
+        try:
+            return self.deliver.deliver(order, signatures)
+        except ServiceError:
+            # The store is away: recorded orders are delivered when their lease runs out.
+            return ()
+
+    def _await_others(self, current: dict[str, Signature], deadline: float) -> None:
+        """Wait for subjects that somebody else is delivering just now."""
+        pause = Event()
+        while True:
+            open_ids = [
+                i
+                for i, s in current.items()
+                if s.attachment.state not in (AttachmentState.ATTACHED, AttachmentState.FAILED)
+            ]
+            if not open_ids:
+                return
+            try:
+                current.update(self.outbox.attachment_states(open_ids))
+            except ServiceError:
+                return
+            left = deadline - self.clock.monotonic()
+            if left <= 0:
+                return
+            pause.wait(min(POLL_SECONDS, left))

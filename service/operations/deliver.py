@@ -1,0 +1,123 @@
+"""Step 11: brings recorded signatures to their registries, and looks again that they stayed.
+
+An order of the outbox is the lock of its (repository, digest) and the memory of what must
+still happen there. After a write the order is not done: a registry without conditional
+writes lets a foreign writer that read the old list overwrite ours, so it is looked at again
+a few seconds later, and again while the list keeps changing, and put back where it is gone.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from service.domain.errors import LeaseLostError, ServiceError
+from service.domain.limits import ATTACH_SECONDS, ORDER_LEASE_SECONDS
+from service.domain.outbox import Order
+from service.domain.signing import Attachment, AttachmentState, Signature
+from service.operations.fanout import Fanout
+from service.ports.formats import SignatureFormat
+from service.ports.registry import Attacher
+from service.ports.steps import StepObserver
+from service.ports.store import Outbox
+
+log = logging.getLogger(__name__)
+
+FIRST_LOOK_SECONDS: Final = 2.0  # a foreign client's read-modify-write takes about a second
+SECOND_LOOK_SECONDS: Final = 10.0  # one that was slow
+QUIET_LOOKS: Final = 2  # so many looks without a change end the order
+RETRY_CAP_SECONDS: Final = 300.0  # a registry that is back is noticed within five minutes
+HOPELESS_ATTEMPTS: Final = 5  # of a failure that a retry does not mend by itself
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverAttachments:
+    outbox: Outbox
+    attacher: Attacher
+    formats: Mapping[str, SignatureFormat]
+    fanout: Fanout
+    steps: StepObserver
+
+    def run_once(self, *, owner: str, limit: int = 32) -> int:
+        """Claim what is due, deliver it, and return how many orders that were."""
+        orders = self.outbox.claim(owner=owner, seconds=ORDER_LEASE_SECONDS, limit=limit)
+        self.fanout.map(self._deliver_claimed, orders)
+        return len(orders)
+
+    def _deliver_claimed(self, order: Order) -> None:
+        try:
+            self.deliver(order, self.outbox.to_attach(order))
+        except ServiceError as error:
+            # The store is away: the lease runs out and the order is claimed again.
+            log.warning("order not delivered", extra={"order": order.id, "code": error.code})
+
+    def deliver(self, order: Order, signatures: Sequence[Signature]) -> Sequence[Signature]:
+        """Attach the signatures under the order's lease and record what came of it.
+
+        Returns the signatures with their attachments as recorded. Never raises for the
+        registry's sake: a failure is recorded in the order, to be retried or parked.
+
+        Raises:
+            StoreUnavailableError: what happened at the registry could not be recorded; the
+                order's lease runs out and it is delivered again.
+        """
+        layers = [self.formats[s.statement.format].layer(s) for s in signatures]
+        try:
+            attached = self.attacher.attach(
+                order.repository, order.digest, layers, seconds=ATTACH_SECONDS
+            )
+        except ServiceError as error:
+            return self._failed(order, signatures, error)
+        self.steps.reached(11)
+        quiet = not attached.added and order.seen == str(attached.manifest)
+        looks = order.looks + 1 if quiet else 0
+        look_again = None
+        if looks < QUIET_LOOKS:
+            look_again = SECOND_LOOK_SECONDS if looks else FIRST_LOOK_SECONDS
+        try:
+            self.outbox.attached(
+                order,
+                [s.id for s in signatures],
+                manifest=attached.manifest,
+                media_type=attached.media_type,
+                look_again_seconds=look_again,
+                looks=looks,
+            )
+        except LeaseLostError:
+            # The next holder finds the layers in place and records them.
+            log.info("order lost while delivering", extra={"order": order.id})
+            return signatures
+        done = Attachment(AttachmentState.ATTACHED, attached.manifest, attached.media_type)
+        return [replace(s, attachment=done) for s in signatures]
+
+    def _failed(
+        self, order: Order, signatures: Sequence[Signature], error: ServiceError
+    ) -> Sequence[Signature]:
+        log.warning(
+            "attachment failed",
+            extra={"order": order.id, "code": error.code, "attempts": order.attempts + 1},
+        )
+        delay = retry_delay(order.attempts, error)
+        state = AttachmentState.FAILED if delay is None else AttachmentState.PENDING
+        try:
+            self.outbox.failed(
+                order, error_code=error.code, error_detail=str(error), retry_seconds=delay
+            )
+        except LeaseLostError:
+            return signatures
+        return [replace(s, attachment=Attachment(state)) for s in signatures]
+
+
+def retry_delay(attempts: int, error: ServiceError) -> float | None:
+    """Seconds until the next attempt after `attempts` failed ones; None parks the order.
+
+    Jittered, so that a thousand orders do not return to a registry at one moment.
+    """
+    if not error.retryable and attempts + 1 >= HOPELESS_ATTEMPTS:
+        return None
+    backoff = min(0.5 * 2.0 ** min(attempts, 20), RETRY_CAP_SECONDS)
+    jittered = backoff * random.uniform(0.75, 1.25)  # noqa: S311  # spreads load, hides nothing
+    return max(jittered, error.retry_after or 0.0)

@@ -1,0 +1,130 @@
+"""Judges signatures in cosign's `.sig` form (cosign SIGNATURE_SPEC.md) against pinned keys.
+
+A signature stands if its payload is strictly simple signing, names the digest that was
+asked about, and verifies under a trusted key of purpose `image`. The identity in the payload
+is reported, not judged: copies of an image in other repositories keep their signatures.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from service.domain.digests import Digest
+from service.domain.keys import KeyVersion, Purpose
+from service.domain.limits import MAX_SIGNATURE_LAYERS
+from service.domain.public_keys import SignatureInvalidError, public_key
+from service.domain.verdicts import Reason, ReasonCode, SignatureVerdict
+from service.formats.simplesigning import (
+    SIGNATURE_ANNOTATION,
+    SIMPLE_SIGNING_MEDIA_TYPE,
+    CosignFormat,
+    PayloadMalformedError,
+    parse_payload,
+)
+
+FORMAT = CosignFormat.name
+
+
+class ManifestMalformedError(ValueError):
+    """What lies under the signature tag is no signature manifest."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnverifiedLayer:
+    """One signature as the manifest lists it; nothing in it is checked yet."""
+
+    digest: Digest
+    unverified_signature: bytes | None
+
+
+def unverified_layers(manifest: bytes) -> Sequence[UnverifiedLayer]:
+    """List the signature layers of a `.sig` manifest; layers of other kinds are not ours.
+
+    Raises:
+        ManifestMalformedError: it is not a manifest, or lists more than any client reads.
+    """
+    try:
+        document = json.loads(manifest)
+        return [
+            UnverifiedLayer(
+                Digest.parse(layer["digest"]), _signature(layer.get("annotations") or {})
+            )
+            for layer in _bounded(document["layers"])
+            if layer["mediaType"] == SIMPLE_SIGNING_MEDIA_TYPE
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ManifestMalformedError("not a signature manifest") from error
+
+
+def _bounded(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    if len(layers) > MAX_SIGNATURE_LAYERS:
+        raise ValueError(f"more than {MAX_SIGNATURE_LAYERS} layers")
+    return layers
+
+
+def _signature(annotations: dict[str, object]) -> bytes | None:
+    text = annotations.get(SIGNATURE_ANNOTATION)
+    if not isinstance(text, str):
+        return None
+    try:
+        return base64.b64decode(text, validate=True) or None
+    except binascii.Error:
+        return None
+
+
+def judge(
+    layer: UnverifiedLayer, payload: bytes, *, digest: Digest, keys: Sequence[KeyVersion]
+) -> SignatureVerdict:
+    """Judge one signature; `payload` is the layer's blob, its digest already checked."""
+    if layer.unverified_signature is None:
+        return _fails(ReasonCode.SIGNATURE_MISSING, "the layer carries no readable signature")
+    try:
+        claim = parse_payload(payload)
+    except PayloadMalformedError as error:
+        return _fails(ReasonCode.PAYLOAD_MALFORMED, str(error))
+    if claim.unverified_digest != digest:
+        return _fails(ReasonCode.WRONG_DIGEST, f"the signature is for {claim.unverified_digest}")
+    signer = next((key for key in keys if _verifies(key, payload, layer)), None)
+    if signer is None:
+        return _fails(
+            ReasonCode.UNTRUSTED_KEY, "it does not verify under any key that is trusted here"
+        )
+    reason = _trust(signer)
+    return SignatureVerdict(
+        FORMAT,
+        stands=reason.code is ReasonCode.SIGNATURE_VALID,
+        reason=reason,
+        key=signer.key,
+        version=signer.version,
+        identity=claim.unverified_identity,
+    )
+
+
+def _verifies(key: KeyVersion, payload: bytes, layer: UnverifiedLayer) -> bool:
+    if layer.unverified_signature is None:
+        return False
+    try:
+        public_key(key.public_key).verify(
+            CosignFormat().scheme(key.algorithm), payload, layer.unverified_signature
+        )
+    except SignatureInvalidError:
+        return False
+    return True
+
+
+def _trust(signer: KeyVersion) -> Reason:
+    name = f"{signer.key} version {signer.version}"
+    if signer.purpose is not Purpose.IMAGE:
+        return Reason(ReasonCode.WRONG_PURPOSE, f"{name} is a key for {signer.purpose}")
+    if not signer.trusted:
+        return Reason(ReasonCode.KEY_COMPROMISED, f"{name} is compromised")
+    return Reason(ReasonCode.SIGNATURE_VALID, f"verifies under {name}")
+
+
+def _fails(code: ReasonCode, text: str) -> SignatureVerdict:
+    return SignatureVerdict(FORMAT, stands=False, reason=Reason(code, text))
