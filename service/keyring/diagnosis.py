@@ -1,0 +1,111 @@
+"""What is wrong with module, token and PIN file, and how to mend it: for `sealwright doctor`.
+
+Looks from the outside in, and stops for a token at the first thing that is wrong, because the
+rest would only repeat it. The PIN is tried through the same gate as always: one that was
+refused before is not tried again, and one that is refused now is latched.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+import hsm
+from service.domain.errors import PINRefusedError, ServiceError
+from service.keyring.keyring import Keyring
+
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+
+
+class Finding(NamedTuple):
+    """Something that was looked at; `problem` is None where nothing is wrong."""
+
+    what: str
+    problem: str | None
+    cure: str
+
+
+def diagnose(keyring: Keyring) -> list[Finding]:
+    """Look at every configured token; never raises for what it finds."""
+    pools = keyring.pools
+    if not pools:
+        cure = "Set SEALWRIGHT_PKCS11_MODULE, SEALWRIGHT_TOKEN_LABEL and SEALWRIGHT_PIN_FILE."
+        return [Finding("tokens", "no token is configured", cure)]
+    return [finding for pool in pools for finding in _diagnose(pool)]
+
+
+def _diagnose(pool: hsm.TokenPool) -> Iterator[Finding]:
+    for check in (_module, _token, _pin_file, _login):
+        finding = check(pool)
+        yield finding
+        if finding.problem is not None:
+            return
+
+
+def _module(pool: hsm.TokenPool) -> Finding:
+    path = pool.address.module
+    what = f"PKCS#11 module {path}"
+    if not path.is_file():
+        cure = "Install the module (Debian: apt install softhsm2) or correct its path."
+        return Finding(what, "there is no such file", cure)
+    try:
+        hsm.slots(path)
+    except hsm.HSMError as error:
+        cure = (
+            "Run `pkcs11-tool --module PATH -L`; see that the module's own configuration "
+            "(SoftHSM: SOFTHSM2_CONF and its token directory) can be read by this user."
+        )
+        return Finding(what, f"{error} ({error.__cause__})", cure)
+    return Finding(what, None, "")
+
+
+def _token(pool: hsm.TokenPool) -> Finding:
+    label, serial = pool.address.label, pool.address.serial
+    what = f"token {label!r}"
+    try:
+        slots = hsm.slots(pool.address.module)
+    except hsm.HSMError as error:
+        return Finding(what, str(error), "Look at the module.")
+    fitting = [s for s in slots if s.label == label and serial in (None, s.serial)]
+    match fitting:
+        case [_]:
+            return Finding(what, None, "")
+        case []:
+            there = ", ".join(f"{s.label!r} (serial {s.serial})" for s in slots if s.label)
+            problem = f"no slot holds it; there are: {there or 'no initialised tokens'}"
+            return Finding(what, problem, "Correct the label or serial, or initialise the token.")
+        case _:
+            problem = f"{len(fitting)} tokens have this label"
+            return Finding(what, problem, "Configure the serial of the one that is meant.")
+
+
+def _pin_file(pool: hsm.TokenPool) -> Finding:
+    path = pool.address.pin_file
+    what = f"PIN file {path}"
+    try:
+        mode = path.stat().st_mode
+        hsm.PIN.read(path)
+    except FileNotFoundError:
+        return Finding(what, "there is no such file", "Put the user PIN into it, with mode 0600.")
+    except (OSError, hsm.PINUnreadableError) as error:
+        cure = "Let the user that runs the service read it; it holds one line, the user PIN."
+        return Finding(what, str(error), cure)
+    if mode & _OTHERS:
+        problem = f"others than its owner may use it (mode {stat.S_IMODE(mode):04o})"
+        return Finding(what, problem, "chmod 0600")
+    return Finding(what, None, "")
+
+
+def _login(pool: hsm.TokenPool) -> Finding:
+    what = f"login to {pool.address.label!r}"
+    try:
+        hsm.probe(pool)
+    except hsm.PINRefusedError as error:
+        return Finding(what, str(error), PINRefusedError.cure)
+    except hsm.HSMError as error:
+        return Finding(what, str(error), "See what the token's own tools and logs say.")
+    except ServiceError as error:
+        problem = f"the PIN was not tried: {error}"
+        return Finding(what, problem, "The latch of refused PINs is in the store: mend that first.")
+    return Finding(what, None, "")

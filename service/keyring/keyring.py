@@ -1,0 +1,224 @@
+"""The keyring: every configured token behind the ports of `service.ports.hsm`.
+
+Nothing touches PKCS#11 before the first call, and what is then made belongs to that process:
+a gunicorn master may build a keyring, and each worker gets pools and threads of its own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import hsm
+from service.domain import errors
+from service.domain.clock import Clock
+from service.domain.errors import ServiceError
+from service.domain.keys import Algorithm, GeneratedKey, KeyVersion, Location, Scheme
+from service.keyring.gate import StoreGate
+from service.keyring.status import token_statuses
+from service.keyring.translate import (
+    ALGORITHMS,
+    SCHEMES,
+    SCHEMES_OF,
+    generated_key,
+    service_error,
+)
+from service.ports.hsm import TokenStatus, ToSign
+from service.ports.store import Leases, PINLatch
+
+SESSIONS: Final = 8  # a process's request threads and the batch threads; small HSMs have few
+BATCH_THREADS: Final = 4  # where SoftHSM is fastest; each needs a session
+MIN_CHUNK: Final = 8  # fewer signatures are not worth another thread
+MAX_CHUNK: Final = 64  # a re-initialisation waits for chunks to end, 0.2 s on a slow HSM
+
+
+@dataclass(frozen=True, slots=True)
+class TokenConfig:
+    """A token that the service may use. The PIN comes as a file and never as a value."""
+
+    module: Path
+    label: str
+    serial: str | None
+    pin_file: Path
+
+
+class _Runtime:
+    """What one process has made: a pool for each token, and the threads of batches."""
+
+    def __init__(self, pools: Sequence[hsm.TokenPool]) -> None:
+        self.pools = tuple(pools)
+        # Starts no thread before it is given work.
+        self.threads = ThreadPoolExecutor(BATCH_THREADS, thread_name_prefix="keyring")
+
+
+class Keyring:
+    """Signer, KeyMaker and Tokens over one or more tokens. Safe for any number of threads."""
+
+    def __init__(
+        self,
+        tokens: Sequence[TokenConfig],
+        latch: PINLatch,
+        leases: Leases,
+        latch_secret: bytes,
+        clock: Clock,
+        *,
+        sessions: int = SESSIONS,
+    ) -> None:
+        self._tokens = tuple(tokens)
+        self._gate = StoreGate(latch, leases, clock, latch_secret)
+        self._clock = clock
+        self._sessions = sessions
+        # By process id, so that a forked child finds none. setdefault is atomic: no lock
+        # is needed, which a fork could leave locked.
+        self._runtimes: dict[int, _Runtime] = {}
+
+    # --- Signer -----------------------------------------------------------------------
+
+    def sign(
+        self, version: KeyVersion, scheme: Scheme, items: Sequence[ToSign]
+    ) -> Sequence[bytes | ServiceError]:
+        if scheme not in SCHEMES_OF[version.algorithm]:
+            unfit = f"{scheme} does not fit a key of kind {version.algorithm}"
+            return [errors.UnsupportedAlgorithmError(unfit) for _ in items]
+        results: list[bytes | ServiceError | None] = [None] * len(items)
+        waiting = list(range(len(items)))
+        for pool in self._pools_of(version.locations):
+            signed = self._sign_on(pool, version, scheme, [items[index] for index in waiting])
+            for index, result in zip(waiting, signed, strict=True):
+                results[index] = _better(results[index], result)
+            waiting = [index for index in waiting if not isinstance(results[index], bytes)]
+            if not waiting:
+                break
+        nowhere = f"no configured token holds the key {version.key!r}, version {version.version}"
+        return [
+            errors.HSMUnavailableError(nowhere) if result is None else result for result in results
+        ]
+
+    def _sign_on(
+        self, pool: hsm.TokenPool, version: KeyVersion, scheme: Scheme, items: Sequence[ToSign]
+    ) -> list[bytes | ServiceError]:
+        def sign(chunk: Sequence[ToSign]) -> list[bytes | ServiceError]:
+            pairs = [(item.message, item.check) for item in chunk]
+            try:
+                signed = hsm.sign(pool, version.cka_id, SCHEMES[scheme], pairs)
+            except ServiceError as error:
+                # The store was away when a login had to ask for the latch.
+                return [error for _ in chunk]
+            return [
+                service_error(result) if isinstance(result, hsm.HSMError) else result
+                for result in signed
+            ]
+
+        if len(items) <= MIN_CHUNK:
+            return sign(items)
+        each = -(-len(items) // min(BATCH_THREADS, self._sessions))
+        size = min(max(each, MIN_CHUNK), MAX_CHUNK)
+        chunks = [items[start : start + size] for start in range(0, len(items), size)]
+        signed = self._runtime().threads.map(sign, chunks)
+        return [result for chunk in signed for result in chunk]
+
+    def _pools_of(self, locations: Sequence[Location]) -> list[hsm.TokenPool]:
+        return [
+            pool
+            for location in locations
+            if location.state == "present"
+            for pool in self._runtime().pools
+            if pool.address.label == location.token
+            and pool.address.serial in (None, location.serial)
+        ]
+
+    # --- KeyMaker ---------------------------------------------------------------------
+
+    def generate(self, name: str, algorithm: Algorithm, token: str | None) -> GeneratedKey:
+        pool = self._pool(token)
+        try:
+            return generated_key(hsm.generate(pool, ALGORITHMS[algorithm], label=name))
+        except hsm.HSMError as error:
+            raise service_error(error) from error
+
+    # --- Tokens -----------------------------------------------------------------------
+
+    def status(self) -> Sequence[TokenStatus]:
+        return token_statuses(self._runtime().pools)
+
+    def check(self) -> None:
+        first: ServiceError | None = None
+        for pool in self._runtime().pools:
+            try:
+                hsm.probe(pool)
+            except hsm.HSMError as error:
+                first = first or service_error(error)
+            except ServiceError as error:  # of the store, which holds the latch
+                first = first or error
+            else:
+                return
+        raise first or errors.HSMUnavailableError("no token is configured")
+
+    def login_once(self, token: str) -> TokenStatus:
+        pool = self._pool(token)
+        # The latch is clear, so the next operation tries the PIN; if it is refused, that
+        # latches it again before anybody else tries.
+        pool.retry_now()
+        try:
+            hsm.probe(pool)
+        except hsm.PINRefusedError as error:
+            raise service_error(error) from error
+        except hsm.HSMError:
+            pass  # told by the state
+        statuses = token_statuses([pool])
+        return next(status for status in statuses if status.token == token)
+
+    # --- for doctor -------------------------------------------------------------------
+
+    @property
+    def pools(self) -> Sequence[hsm.TokenPool]:
+        """This process's pools, for `service.keyring.diagnosis`."""
+        return self._runtime().pools
+
+    def close(self) -> None:
+        """Let the batch threads go. Sessions end with the process."""
+        self._runtime().threads.shutdown()
+
+    def _runtime(self) -> _Runtime:
+        runtime = self._runtimes.get(os.getpid())
+        if runtime is None:
+            runtime = self._runtimes.setdefault(os.getpid(), _Runtime(self._new_pools()))
+        return runtime
+
+    def _new_pools(self) -> list[hsm.TokenPool]:
+        return [
+            hsm.TokenPool(
+                hsm.TokenAddress(token.module, token.label, token.serial, token.pin_file),
+                self._gate,
+                sessions=self._sessions,
+                monotonic=self._clock.monotonic,
+            )
+            for token in self._tokens
+        ]
+
+    def _pool(self, label: str | None) -> hsm.TokenPool:
+        found = [
+            pool for pool in self._runtime().pools if label is None or pool.address.label == label
+        ]
+        match found:
+            case [pool]:
+                return pool
+            case []:
+                raise errors.TokenNotFoundError(f"no token {label!r} is configured")
+            case _:
+                raise errors.TokenNotFoundError(
+                    "more than one token fits: name one, and give tokens labels of their own"
+                )
+
+
+def _better(
+    earlier: bytes | ServiceError | None, later: bytes | ServiceError
+) -> bytes | ServiceError:
+    """Of two locations' answers: a signature, else "could not" before "it is not there"."""
+    if isinstance(earlier, ServiceError) and isinstance(later, ServiceError):
+        return earlier if earlier.retryable else later
+    return later

@@ -1,0 +1,86 @@
+"""What custodians see of slots and tokens; a token's fault is a state here, not an error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import hsm
+from service.domain.errors import ServiceError
+from service.ports.hsm import TokenStatus
+
+READY: Final = "ready"
+PIN_REFUSED: Final = "pin-refused"
+UNAVAILABLE: Final = "unavailable"
+NOT_CONFIGURED: Final = "not-configured"
+UNINITIALIZED: Final = "uninitialized"
+
+
+def token_statuses(pools: Sequence[hsm.TokenPool]) -> list[TokenStatus]:
+    """Tell of every slot of the pools' modules, and of configured tokens in no slot."""
+    # Probed first: that logs in where needed, and finds tokens that have come back.
+    states = [(pool, *_state(pool)) for pool in pools]
+    statuses: list[TokenStatus] = []
+    for module in dict.fromkeys(pool.address.module for pool in pools):
+        mine = [state for state in states if state[0].address.module == module]
+        statuses += _of_module(module, mine)
+    return sorted(statuses, key=lambda s: not s.initialized)
+
+
+def _of_module(
+    module: Path, states: Sequence[tuple[hsm.TokenPool, str, str | None]]
+) -> list[TokenStatus]:
+    try:
+        slots = hsm.slots(module)
+    except hsm.HSMError:
+        slots = []  # the states of its tokens tell why
+    statuses = []
+    absent = list(states)
+    for slot in slots:
+        state, detail = (NOT_CONFIGURED if slot.label else UNINITIALIZED), None
+        for known in states:
+            address = known[0].address
+            if address.label == slot.label and address.serial in (None, slot.serial):
+                _, state, detail = known
+                if known in absent:
+                    absent.remove(known)
+        statuses.append(
+            TokenStatus(
+                token=slot.label,
+                module=str(module),
+                serial=slot.serial,
+                initialized=slot.label is not None,
+                flags=slot.flags,
+                free_bytes=slot.free_bytes,
+                state=state,
+                detail=detail,
+            )
+        )
+    for pool, state, detail in absent:
+        statuses.append(
+            TokenStatus(
+                token=pool.address.label,
+                module=str(module),
+                serial=pool.serial or "",
+                initialized=False,
+                flags=(),
+                free_bytes=None,
+                state=state,
+                detail=detail,
+            )
+        )
+    return statuses
+
+
+def _state(pool: hsm.TokenPool) -> tuple[str, str | None]:
+    try:
+        hsm.probe(pool)
+    except hsm.PINRefusedError as error:
+        return PIN_REFUSED, str(error)
+    except hsm.HSMError as error:
+        return UNAVAILABLE, str(error)
+    except ServiceError as error:
+        # The store, which holds the latch: without it no PIN is tried.
+        return UNAVAILABLE, str(error)
+    return READY, None

@@ -1,0 +1,66 @@
+"""The store's smallest ports in memory, for tests of parts that only lean on them.
+
+Real implementations with the obligations of `service.ports.store`, except that they are one
+process's and end with it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+
+from service.domain.errors import LeaseLostError
+from service.ports.store import Lease
+
+
+@dataclass
+class MemoryPINLatch:
+    rows: set[tuple[str, str]] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def is_latched(self, token: str, fingerprint: str) -> bool:
+        with self._lock:
+            return (token, fingerprint) in self.rows
+
+    def latch(self, token: str, fingerprint: str) -> None:
+        with self._lock:
+            self.rows.add((token, fingerprint))
+
+    def clear(self, token: str, *, actor: str) -> bool:
+        with self._lock:
+            mine = {row for row in self.rows if row[0] == token}
+            self.rows -= mine
+            return bool(mine)
+
+
+@dataclass
+class MemoryLeases:
+    held: dict[str, tuple[Lease, float]] = field(default_factory=dict)
+    _fencing: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def acquire(self, name: str, *, owner: str, seconds: float) -> Lease | None:
+        with self._lock:
+            known = self.held.get(name)
+            if known is not None and known[1] > time.monotonic():
+                return None
+            self._fencing += 1
+            lease = Lease(name, owner, self._fencing)
+            self.held[name] = (lease, time.monotonic() + seconds)
+            return lease
+
+    def renew(self, lease: Lease, *, seconds: float) -> None:
+        with self._lock:
+            if not self._is_held(lease):
+                raise LeaseLostError
+            self.held[lease.name] = (lease, time.monotonic() + seconds)
+
+    def release(self, lease: Lease) -> None:
+        with self._lock:
+            if self._is_held(lease):
+                del self.held[lease.name]
+
+    def _is_held(self, lease: Lease) -> bool:
+        known = self.held.get(lease.name)
+        return known is not None and known[0] == lease and known[1] > time.monotonic()
