@@ -1,0 +1,33 @@
+"""One module a resource; each declares its endpoints in `routes`."""
+
+from __future__ import annotations
+
+from service.web.api import (
+    attachments,
+    credentials,
+    documentation,
+    health,
+    jwks,
+    keys,
+    outbox,
+    problems,
+    signatures,
+    slots,
+    verifications,
+)
+
+RESOURCES = (
+    signatures.routes,
+    verifications.routes,
+    keys.routes,
+    jwks.routes,
+    attachments.routes,
+    outbox.routes,
+    slots.routes,
+    credentials.routes,
+    health.routes,
+    problems.routes,
+    documentation.routes,
+)
+
+__all__ = ["RESOURCES"]

@@ -1,0 +1,32 @@
+"""The Flask application: a function of the operations it serves, with no state of its own."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from service.domain.limits import MAX_BODY_BYTES
+from service.operations import Operations
+from service.web import access_log, context, openapi, problems, responses
+from service.web.api import RESOURCES
+from service.web.api.documentation import DOCUMENT
+from service.web.routing import EXTENSION, register
+
+
+def create_app(operations: Operations, *, version: str) -> Flask:
+    """Return the WSGI application that serves `operations`."""
+    # No static folder: every path is declared in service.web.api and nowhere else.
+    app = Flask("service.web", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.config["VERSION"] = version
+    app.config[DOCUMENT] = openapi.document(version)
+    app.extensions[EXTENSION] = operations
+    app.url_map.strict_slashes = False
+    app.before_request(context.begin)
+    # Flask runs these in the reverse order: the log sees the finished answer.
+    access_log.init_app(app)
+    responses.init_app(app)
+    problems.init_app(app)
+    for routes in RESOURCES:
+        for endpoint in routes.endpoints:
+            register(app, endpoint)
+    return app

@@ -1,0 +1,216 @@
+"""Domain values as JSON values, by hand: an answer may hold 1,000 signatures.
+
+The schemas of `service.web.schemas` document what comes out here, and tests hold it against
+them.
+"""
+
+from __future__ import annotations
+
+from binascii import b2a_base64
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, TypeVar
+
+from service.domain.callers import Credential
+from service.domain.clock import rfc3339
+from service.domain.digests import Descriptor, Digest
+from service.domain.keys import Key, KeyVersion
+from service.domain.outbox import AttachmentStatus, OrderStatus
+from service.domain.pages import Page
+from service.domain.public_keys import public_key
+from service.domain.signing import Artifact, Signature, UnknownOutcome
+from service.ports.hsm import TokenStatus
+from service.web.schemas.signing import OUTCOME_UNKNOWN
+
+T = TypeVar("T")
+JSONObject = dict[str, Any]
+
+
+def _base64(raw: bytes) -> str:
+    return b2a_base64(raw, newline=False).decode("ascii")
+
+
+def _moment(value: datetime | None) -> str | None:
+    return None if value is None else rfc3339(value)
+
+
+def _text(value: Digest | None) -> str | None:
+    return None if value is None else f"sha256:{value.hex}"
+
+
+def page(found: Page[T], dump: Callable[[T], JSONObject]) -> JSONObject:
+    return {"items": [dump(item) for item in found.items], "next": found.next}
+
+
+def made_signature(made: Signature) -> JSONObject:
+    """Return a signature as the answer to signing shows it."""
+    statement, attachment = made.statement, made.attachment
+    return {
+        "id": made.id,
+        "format": statement.format,
+        "key": statement.key,
+        "key_version": statement.version,
+        "algorithm": made.scheme,
+        "payload": _base64(made.payload),
+        "signature": _base64(made.signature),
+        "created_at": rfc3339(made.created_at),
+        "attachment": {
+            "state": attachment.state,
+            "digest": _text(attachment.digest),
+            "media_type": attachment.media_type,
+        },
+        "log": None,
+    }
+
+
+def signature(made: Signature) -> JSONObject:
+    """Return a signature as the record shows it."""
+    statement = made.statement
+    return {
+        **made_signature(made),
+        "repository": str(statement.repository),
+        "digest": str(statement.digest),
+        "identity": statement.identity,
+        "annotations": dict(statement.annotations),
+        "caller": made.credential_id,
+    }
+
+
+def unknown_outcome(found: UnknownOutcome) -> JSONObject:
+    statement = found.statement
+    return {
+        "id": found.intent_id,
+        "state": OUTCOME_UNKNOWN,
+        "format": statement.format,
+        "key": statement.key,
+        "key_version": statement.version,
+        "repository": str(statement.repository),
+        "digest": str(statement.digest),
+        "identity": statement.identity,
+        "caller": found.credential_id,
+        "created_at": rfc3339(found.created_at),
+    }
+
+
+def artifact(made: Artifact) -> JSONObject:
+    return {
+        "manifest": {
+            "media_type": made.media_type,
+            "digest": str(Digest.of(made.manifest)),
+            "size": len(made.manifest),
+            "content": _base64(made.manifest),
+        },
+        "blobs": [
+            {"digest": str(Digest.of(blob)), "size": len(blob), "content": _base64(blob)}
+            for blob in made.blobs
+        ],
+        "tag": made.tag,
+        "subject": None if made.subject is None else _descriptor(made.subject),
+    }
+
+
+def _descriptor(value: Descriptor) -> JSONObject:
+    return {"media_type": value.media_type, "digest": str(value.digest), "size": value.size}
+
+
+def key(found: Key, *, with_custody: bool) -> JSONObject:
+    """Return a key; `with_custody` adds where its versions lie and what the token says."""
+    return {
+        "name": found.name,
+        "purpose": found.purpose,
+        "algorithm": found.algorithm,
+        "created_at": rfc3339(found.created_at),
+        "versions": [key_version(v, with_custody=with_custody) for v in found.versions],
+    }
+
+
+def key_version(found: KeyVersion, *, with_custody: bool) -> JSONObject:
+    body: JSONObject = {
+        "version": found.version,
+        "state": found.state,
+        "public_key": public_key(found.public_key).pem(),
+        "fingerprint": found.fingerprint,
+        "compromised_since": _moment(found.compromised_since),
+        "created_at": rfc3339(found.created_at),
+    }
+    if with_custody:
+        attributes = found.attributes
+        body["locations"] = [
+            {"token": place.token, "serial": place.serial, "state": place.state}
+            for place in found.locations
+        ]
+        body["attributes"] = {
+            "sensitive": attributes.sensitive,
+            "extractable": attributes.extractable,
+            "always_sensitive": attributes.always_sensitive,
+            "never_extractable": attributes.never_extractable,
+            "local": attributes.local,
+        }
+    return body
+
+
+def jwk(found: KeyVersion) -> JSONObject:
+    return {**public_key(found.public_key).jwk(), "use": "sig"}
+
+
+def credential(found: Credential) -> JSONObject:
+    caller = found.caller
+    return {
+        "id": caller.credential_id,
+        "name": caller.name,
+        "person": caller.person,
+        "role": caller.role,
+        "repositories": caller.repositories,
+        "keys": caller.keys,
+        "rights": sorted(caller.rights),
+        "created_at": rfc3339(found.created_at),
+        "expires_at": _moment(found.expires_at),
+        "revoked_at": _moment(found.revoked_at),
+    }
+
+
+def attachment(found: AttachmentStatus) -> JSONObject:
+    return {
+        "id": found.id,
+        "signature_id": found.signature_id,
+        "repository": str(found.repository),
+        "digest": str(found.digest),
+        "format": found.format,
+        "state": found.state,
+        "attempts": found.attempts,
+        "next_attempt_at": _moment(found.next_attempt_at),
+        "error": _delivery_error(found.error_code, found.error_detail),
+        "manifest_digest": _text(found.manifest_digest),
+        "updated_at": rfc3339(found.updated_at),
+    }
+
+
+def order(found: OrderStatus) -> JSONObject:
+    return {
+        "id": found.id,
+        "kind": found.kind,
+        "state": found.state,
+        "repository": str(found.repository),
+        "digest": str(found.digest),
+        "attempts": found.attempts,
+        "due_at": rfc3339(found.due_at),
+        "error": _delivery_error(found.error_code, found.error_detail),
+        "created_at": rfc3339(found.created_at),
+    }
+
+
+def _delivery_error(code: str | None, detail: str | None) -> JSONObject | None:
+    return None if code is None else {"code": code, "detail": detail}
+
+
+def slot(found: TokenStatus) -> JSONObject:
+    return {
+        "token": found.token,
+        "module": found.module,
+        "serial": found.serial,
+        "initialized": found.initialized,
+        "flags": found.flags,
+        "free_bytes": found.free_bytes,
+        "state": found.state,
+        "detail": found.detail,
+    }

@@ -1,0 +1,44 @@
+"""Whether the service lives, and whether it can work."""
+
+from __future__ import annotations
+
+from marshmallow import Schema, fields, validate
+
+from service.web.schemas.fields import about
+
+WORK = ("sign", "verify", "gate")
+
+
+class AliveSchema(Schema):
+    status = fields.String(required=True, metadata=about("`ok`: the process answers."))
+    version = fields.String(required=True, metadata=about("Version of the service."))
+
+
+class ReadinessQuery(Schema):
+    work = fields.String(
+        data_key="for",
+        load_default="sign",
+        validate=validate.OneOf(WORK),
+        metadata=about("Only what this work needs decides."),
+    )
+
+
+class ReadinessPartSchema(Schema):
+    name = fields.String(required=True, metadata=about("`hsm`, `store`, …"))
+    ready = fields.Boolean(required=True, metadata=about("Whether this part can work."))
+    needed = fields.Boolean(required=True, metadata=about("Whether the work asked about needs it."))
+    detail = fields.String(
+        required=True, allow_none=True, metadata=about("What is wrong, where something is.")
+    )
+
+
+class ReadinessSchema(Schema):
+    ready = fields.Boolean(required=True, metadata=about("Whether this work can be done now."))
+    work = fields.String(
+        data_key="for", required=True, metadata=about("Which work was asked about.")
+    )
+    parts = fields.List(
+        fields.Nested(ReadinessPartSchema),
+        required=True,
+        metadata=about("Every part; only the needed ones decide."),
+    )

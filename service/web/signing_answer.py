@@ -1,0 +1,82 @@
+"""The answer to `POST /v1/signatures`: which status, and the results in the caller's order.
+
+201: every item succeeded. 207: some failed. None succeeded: 503 if every failure is
+retryable, else 422; a request of one image that failed answers with that problem itself.
+With `on_failure: error` any failure gives 422 or 503, with the same body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from flask import Response
+
+from service.domain.errors import ServiceError
+from service.domain.signing import Artifact, Signature, SignedItem
+from service.web import dump
+from service.web.problems import RETRY_SECONDS, problem, retry_after, status_of
+from service.web.responses import answer
+
+
+def signing_answer(
+    items: Sequence[SignedItem],
+    artifact: Callable[[Signature], Artifact] | None,
+    *,
+    any_failure_fails: bool,
+) -> Response:
+    """Return the answer; `artifact`, where given, makes what the caller pushes by itself."""
+    match items:
+        case [SignedItem(error=ServiceError() as error)]:
+            return problem(error)
+        case _:
+            pass
+    failures = [error for item in items for error in _errors(item)]
+    failed = sum(1 for item in items if item.error or (item.children and any(_errors(item))))
+    body = {
+        "results": [_item(item, artifact) for item in items],
+        "succeeded": len(items) - failed,
+        "failed": failed,
+    }
+    if not failures:
+        return answer(body, HTTPStatus.CREATED)
+    if failed < len(items) and not any_failure_fails:
+        return answer(body, HTTPStatus.MULTI_STATUS)
+    if all(error.retryable for error in failures):
+        seconds = max(retry_after(error) or RETRY_SECONDS for error in failures)
+        headers = {"Retry-After": str(seconds)}
+        return answer(body, HTTPStatus.SERVICE_UNAVAILABLE, headers=headers)
+    return answer(body, HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+def _errors(item: SignedItem) -> Iterator[ServiceError]:
+    """Yield what went wrong with an item and with everything in it."""
+    if item.error is not None:
+        yield item.error
+    for child in item.children:
+        yield from _errors(child)
+
+
+def _item(item: SignedItem, artifact: Callable[[Signature], Artifact] | None) -> dict[str, Any]:
+    signatures = [dump.made_signature(made) for made in item.signatures]
+    if artifact is not None:
+        for made, body in zip(item.signatures, signatures, strict=True):
+            body["artifact"] = dump.artifact(artifact(made))
+    return {
+        "id": item.item_id,
+        "reference": item.reference,
+        "digest": None if item.digest is None else f"sha256:{item.digest.hex}",
+        "signatures": signatures,
+        "children": [_item(child, artifact) for child in item.children],
+        "error": None if item.error is None else _error(item.error),
+    }
+
+
+def _error(error: ServiceError) -> dict[str, Any]:
+    return {
+        "code": error.code,
+        "detail": str(error),
+        "status": status_of(error),
+        "retryable": error.retryable,
+    }
