@@ -1,0 +1,570 @@
+"""The service's operations over ports that live in memory, for tests of the edge.
+
+Authentication, keys, credentials, records, slots and readiness are the production code. What
+signs and verifies is a small implementation of its own, steered by the repository's name: in
+`fail/<code>` every image fails with that error, in `verdict/<verdict>` every image has that
+verdict, and `bug/…` stands for what nobody foresaw.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, TypeVar, cast
+
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+
+from service.domain.audit import AuditEvent
+from service.domain.callers import Caller, Credential, Role
+from service.domain.clock import SystemClock
+from service.domain.digests import Digest
+from service.domain.errors import (
+    AdminExistsError,
+    CredentialExistsError,
+    ForbiddenError,
+    IdempotencyKeyReusedError,
+    ImageNotFoundError,
+    InvalidReferenceError,
+    InvalidRequestError,
+    KeyExistsError,
+    KeyNotFoundError,
+    RequestInProgressError,
+    ServiceError,
+    StoreUnavailableError,
+    TokenNotFoundError,
+    UnsupportedAlgorithmError,
+    UnsupportedFormatError,
+    by_code,
+)
+from service.domain.ids import new_id
+from service.domain.keys import (
+    Algorithm,
+    Attributes,
+    GeneratedKey,
+    Key,
+    KeyState,
+    KeyVersion,
+    Location,
+    Purpose,
+    Scheme,
+)
+from service.domain.outbox import AttachmentStatus, OrderKind, OrderState, OrderStatus
+from service.domain.pages import Page, PageRequest
+from service.domain.references import Reference, Repository
+from service.domain.signing import (
+    Artifact,
+    Attachment,
+    AttachmentState,
+    Signature,
+    SignedItem,
+    SigningRequest,
+    Statement,
+    UnknownOutcome,
+)
+from service.domain.tokens import new_token
+from service.domain.verdicts import ImageVerdict, Reason, ReasonCode, SignatureVerdict, Verdict
+from service.identity import TokenAuthenticator
+from service.operations import Credentials, Keys, Operations, Readiness, Records, Slots
+from service.ports.hsm import TokenStatus
+from service.ports.store import Lease, SignatureFilter
+
+T = TypeVar("T")
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+
+
+def paged(items: Sequence[T], page: PageRequest) -> Page[T]:
+    """Cut a page out; the cursor is the next index, and a forged one is refused."""
+    cursor = page.cursor or "0"
+    if not (cursor.isascii() and cursor.isdecimal()):
+        raise InvalidRequestError("no such cursor", errors={"cursor": ["unknown"]})
+    start = int(cursor)
+    end = start + page.limit
+    return Page(tuple(items[start:end]), str(end) if end < len(items) else None)
+
+
+class MemoryBook:
+    def __init__(self) -> None:
+        self.credentials: dict[str, Credential] = {}
+        self.look_ups = 0
+        self.down = False
+
+    def by_token_hash(self, token_hash: str) -> Credential | None:
+        self.look_ups += 1
+        if self.down:
+            raise StoreUnavailableError
+        found = [c for c in self.credentials.values() if c.token_hash == token_hash]
+        return found[0] if found else None
+
+    def create(self, credential: Credential, *, actor: str, only_if_no_admin: bool) -> None:
+        admins = [c for c in self.credentials.values() if c.caller.role is Role.ADMIN]
+        if only_if_no_admin and admins:
+            raise AdminExistsError
+        if credential.caller.name in self.credentials:
+            raise CredentialExistsError(f"there is a credential {credential.caller.name}")
+        self.credentials[credential.caller.name] = credential
+
+    def list(self, page: PageRequest) -> Page[Credential]:
+        return paged(list(self.credentials.values()), page)
+
+    def revoke(self, name: str, *, actor: str) -> Credential | None:
+        found = self.credentials.get(name)
+        if found is not None and found.revoked_at is None:
+            found = self.credentials[name] = replace(found, revoked_at=SystemClock().now())
+        return found
+
+
+class MemoryCatalog:
+    def __init__(self) -> None:
+        self.keys: dict[str, Key] = {}
+
+    def get(self, name: str) -> Key | None:
+        return self.keys.get(name)
+
+    def list(self, purpose: Purpose | None, page: PageRequest) -> Page[Key]:
+        return paged([k for k in self.keys.values() if purpose in {None, k.purpose}], page)
+
+    def trusted_by_purpose(self, purpose: Purpose) -> Sequence[KeyVersion]:
+        return [v for k in self.keys.values() if k.purpose is purpose for v in k.versions]
+
+    def create(self, key: Key, generated: GeneratedKey, *, actor: str) -> Key:
+        if key.name in self.keys:
+            raise KeyExistsError
+        version = KeyVersion(
+            key=key.name,
+            version=1,
+            purpose=key.purpose,
+            algorithm=key.algorithm,
+            state=KeyState.ACTIVE,
+            cka_id=generated.cka_id,
+            public_key=generated.public_key,
+            locations=(generated.location,),
+            created_at=key.created_at,
+            attributes=generated.attributes,
+        )
+        made = self.keys[key.name] = replace(key, versions=(version,))
+        return made
+
+
+class SoftwareMaker:
+    """Makes elliptic keys in memory and forgets the private half."""
+
+    def generate(self, name: str, algorithm: Algorithm, token: str | None) -> GeneratedKey:
+        if token not in {None, "test"}:
+            raise TokenNotFoundError(f"no token {token!r} is configured")
+        match algorithm:
+            case Algorithm.EC_P256:
+                public: Any = ec.generate_private_key(ec.SECP256R1()).public_key()
+            case Algorithm.EC_P384:
+                public = ec.generate_private_key(ec.SECP384R1()).public_key()
+            case Algorithm.ED25519:
+                public = ed25519.Ed25519PrivateKey.generate().public_key()
+            case _:
+                raise UnsupportedAlgorithmError(f"the token cannot make {algorithm}")
+        return GeneratedKey(
+            name.encode(), spki(public), Location("test", "0001"), Attributes(sensitive=True)
+        )
+
+
+def spki(public: Any) -> bytes:
+    return cast(
+        "bytes",
+        public.public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        ),
+    )
+
+
+class MemoryLeases:
+    def acquire(self, name: str, *, owner: str, seconds: float) -> Lease | None:
+        return Lease(name, owner, 1)
+
+    def renew(self, lease: Lease, *, seconds: float) -> None:
+        return None
+
+    def release(self, lease: Lease) -> None:
+        return None
+
+
+class MemoryAudit:
+    def __init__(self) -> None:
+        self.events: list[AuditEvent] = []
+
+    def append(self, events: Sequence[AuditEvent]) -> None:
+        self.events.extend(events)
+
+
+class MemoryTokens:
+    """One ready token, one slot without any; `fault` is what the next check meets."""
+
+    def __init__(self) -> None:
+        self.fault: ServiceError | None = None
+
+    def status(self) -> Sequence[TokenStatus]:
+        module = "/usr/lib/softhsm/libsofthsm2.so"
+        empty = TokenStatus(None, module, "", False, (), None, "uninitialized")
+        return [empty, TokenStatus("test", module, "0001", True, ("RNG",), None, "ready")]
+
+    def check(self) -> None:
+        if self.fault is not None:
+            raise self.fault
+
+    def login_once(self, token: str) -> TokenStatus:
+        if token != "test":
+            raise TokenNotFoundError(f"no token {token!r} is configured")
+        self.check()
+        return self.status()[1]
+
+
+class MemoryLatch:
+    def is_latched(self, token: str, fingerprint: str) -> bool:
+        return False
+
+    def latch(self, token: str, fingerprint: str) -> None:
+        return None
+
+    def clear(self, token: str, *, actor: str) -> bool:
+        return False
+
+
+class MemoryHealth:
+    def __init__(self) -> None:
+        self.fault: ServiceError | None = None
+
+    def check(self) -> None:
+        if self.fault is not None:
+            raise self.fault
+
+
+@dataclass
+class MemoryJournal:
+    """The reading half of the journal and of the outbox, over one list of signatures."""
+
+    signatures: list[Signature] = field(default_factory=list)
+    intents: list[UnknownOutcome] = field(default_factory=list)
+
+    def get(self, signature_id: str) -> Signature | None:
+        return next((s for s in self.signatures if s.id == signature_id), None)
+
+    def list(self, wanted: SignatureFilter, page: PageRequest) -> Page[Signature]:
+        chosen = [s for s in reversed(self.signatures) if fits(wanted, s.statement, s.created_at)]
+        return paged(chosen, page)
+
+    def unknown_outcomes(self, wanted: SignatureFilter, page: PageRequest) -> Page[UnknownOutcome]:
+        return paged([i for i in self.intents if fits(wanted, i.statement, i.created_at)], page)
+
+    def list_orders(self, state: OrderState | None, page: PageRequest) -> Page[OrderStatus]:
+        orders = [order_of(number, s) for number, s in enumerate(self.signatures, 1)]
+        return paged([o for o in orders if state in {None, o.state}], page)
+
+    def list_attachments(
+        self, state: str | None, wanted: SignatureFilter, page: PageRequest
+    ) -> Page[AttachmentStatus]:
+        chosen = [
+            attachment_of(s)
+            for s in self.signatures
+            if fits(wanted, s.statement, s.created_at) and state in {None, s.attachment.state}
+        ]
+        return paged(chosen, page)
+
+    def get_attachment(self, attachment_id: str) -> AttachmentStatus | None:
+        found = [s for s in self.signatures if attachment_of(s).id == attachment_id]
+        return attachment_of(found[0]) if found else None
+
+    def retry(self, attachment_id: str) -> None:
+        for index, made in enumerate(self.signatures):
+            if attachment_of(made).id == attachment_id:
+                self.set_state(index, AttachmentState.PENDING)
+
+    def retry_all_parked(self) -> int:
+        parked = [
+            index
+            for index, made in enumerate(self.signatures)
+            if made.attachment.state is AttachmentState.FAILED
+        ]
+        for index in parked:
+            self.set_state(index, AttachmentState.PENDING)
+        return len(parked)
+
+    def set_state(self, index: int, state: AttachmentState) -> None:
+        made = self.signatures[index]
+        self.signatures[index] = replace(made, attachment=replace(made.attachment, state=state))
+
+
+def fits(wanted: SignatureFilter, statement: Statement, created_at: datetime) -> bool:
+    repository = str(statement.repository)
+    return (
+        wanted.repository in {None, repository}
+        and wanted.digest in {None, statement.digest}
+        and wanted.key in {None, statement.key}
+        and (wanted.since is None or created_at >= wanted.since)
+        and (
+            wanted.repositories is None
+            or any(repository.startswith(p.rstrip("*")) for p in wanted.repositories)
+        )
+    )
+
+
+def attachment_of(made: Signature) -> AttachmentStatus:
+    parked = made.attachment.state is AttachmentState.FAILED
+    return AttachmentStatus(
+        id=f"att_{made.id}",
+        signature_id=made.id,
+        repository=made.statement.repository,
+        digest=made.statement.digest,
+        format=made.statement.format,
+        state=made.attachment.state,
+        attempts=3 if parked else 1,
+        next_attempt_at=None if parked else made.created_at,
+        error_code="registry-refused" if parked else None,
+        error_detail="immutable tag" if parked else None,
+        manifest_digest=made.attachment.digest,
+        updated_at=made.created_at,
+    )
+
+
+def order_of(number: int, made: Signature) -> OrderStatus:
+    parked = made.attachment.state is AttachmentState.FAILED
+    return OrderStatus(
+        id=number,
+        kind=OrderKind.ATTACH,
+        state=OrderState.PARKED if parked else OrderState.WAITING,
+        repository=made.statement.repository,
+        digest=made.statement.digest,
+        attempts=3,
+        due_at=made.created_at,
+        error_code="registry-refused" if parked else None,
+        error_detail=None,
+        created_at=made.created_at,
+    )
+
+
+class SoftwareSigning:
+    """Signs with a key in memory, records in `journal`, and fails as repositories say."""
+
+    def __init__(self, journal: MemoryJournal, catalog: MemoryCatalog) -> None:
+        self.journal = journal
+        self.catalog = catalog
+        self.calls = 0
+        self.attachment_state = AttachmentState.ATTACHED
+        self.fails_once: set[str] = set()
+        """References that fail with a retryable error at the first try."""
+        self.whole_failures: list[ServiceError] = []
+        """What the next requests fail with as a whole, one after the other."""
+        self._private = ec.generate_private_key(ec.SECP256R1())
+        self._lock = threading.Lock()
+        self._replays: dict[tuple[str, str], tuple[str, dict[int, SignedItem]]] = {}
+
+    def __call__(
+        self,
+        caller: Caller,
+        request: SigningRequest,
+        *,
+        idempotency_key: str | None,
+        body_hash: str,
+    ) -> tuple[SignedItem, ...]:
+        with self._lock:
+            self.calls += 1
+            if self.whole_failures:
+                raise self.whole_failures.pop(0)
+            if caller.role is not Role.BUILDER:
+                raise ForbiddenError(f"the role {caller.role} may not sign images")
+            unknown = [f for f in request.formats or () if f != "cosign"]
+            if unknown:
+                raise UnsupportedFormatError(f"unknown formats: {unknown}")
+            if request.key is not None and self.catalog.get(request.key) is None:
+                raise KeyNotFoundError(f"there is no key {request.key!r}")
+            earlier = self._earlier(caller, idempotency_key, body_hash)
+            items = tuple(
+                earlier.get(n) or self._item(caller, request, n) for n in range(len(request.images))
+            )
+            if idempotency_key is not None:
+                kept = {
+                    n: item
+                    for n, item in enumerate(items)
+                    if item.error is None or not item.error.retryable
+                }
+                self._replays[caller.credential_id, idempotency_key] = (body_hash, kept)
+            return items
+
+    def _earlier(self, caller: Caller, key: str | None, body_hash: str) -> Mapping[int, SignedItem]:
+        if key is None:
+            return {}
+        if key == "still-running":
+            raise RequestInProgressError(retry_after=2.2)
+        kept_hash, kept = self._replays.get((caller.credential_id, key), (body_hash, {}))
+        if kept_hash != body_hash:
+            raise IdempotencyKeyReusedError
+        return kept
+
+    def _item(self, caller: Caller, request: SigningRequest, number: int) -> SignedItem:
+        image = request.images[number]
+        shown = image.unverified_reference
+        try:
+            reference = Reference.parse(shown)
+            if shown in self.fails_once:
+                self.fails_once.remove(shown)
+                raise failure("registry-unavailable")
+            fail_as_named(reference.repository)
+            if reference.digest is None:
+                if reference.tag is None:
+                    raise InvalidReferenceError("neither tag nor digest")
+                raise ImageNotFoundError(f"the registry has no {shown}")
+        except ServiceError as error:
+            return SignedItem(shown, image.item_id, error=error)
+        made = self._sign(caller, request, reference.repository, reference.digest)
+        return SignedItem(shown, image.item_id, reference.digest, (made,))
+
+    def _sign(
+        self, caller: Caller, request: SigningRequest, repository: Repository, digest: Digest
+    ) -> Signature:
+        payload = f'{{"critical":{{"image":"{digest}"}}}}'.encode()
+        state = self.attachment_state if request.attach else AttachmentState.NONE
+        made = Signature(
+            id=new_id("sig"),
+            statement=Statement(
+                format="cosign",
+                key=request.key or "release",
+                version=1,
+                repository=repository,
+                digest=digest,
+                identity=str(repository),
+                annotations=tuple(sorted(request.annotations.items())),
+            ),
+            scheme=Scheme.ECDSA_P256_SHA256,
+            payload=payload,
+            signature=self._private.sign(payload, ec.ECDSA(hashes.SHA256())),
+            log_entry=b"{}",
+            created_at=SystemClock().now(),
+            credential_id=caller.credential_id,
+            public_key=spki(self._private.public_key()),
+            attachment=Attachment(
+                state, Digest.of(payload) if state == "attached" else None, MANIFEST
+            ),
+        )
+        self.journal.signatures.append(made)
+        return made
+
+    def artifact(self, signature: Signature) -> Artifact:
+        tag = f"sha256-{signature.statement.digest.hex}.sig"
+        return Artifact(tag, None, MANIFEST, b'{"layers":[]}', (signature.payload, b"{}"))
+
+
+def failure(code: str) -> ServiceError:
+    kind = by_code(code)
+    if kind is None:
+        raise LookupError(code)
+    return kind(f"asked to fail with {code}")
+
+
+def fail_as_named(repository: Repository) -> None:
+    first, _, rest = repository.path.partition("/")
+    if first == "fail":
+        raise failure(rest)
+    if first == "bug":
+        raise ZeroDivisionError("s3cret: what nobody foresaw")
+
+
+class NamedVerdicts:
+    """Answers `verdict/<verdict>` with that verdict, everything else with `unsigned`."""
+
+    def __call__(
+        self, caller: Caller, references: Sequence[str], *, recursive: bool
+    ) -> Sequence[ImageVerdict]:
+        return tuple(self._one(reference) for reference in references)
+
+    def _one(self, shown: str) -> ImageVerdict:
+        try:
+            reference = Reference.parse(shown)
+        except InvalidReferenceError as error:
+            reason = Reason(ReasonCode.INVALID_REFERENCE, str(error))
+            return ImageVerdict(shown, None, Verdict.UNKNOWN, (reason,))
+        name = reference.repository.path.removeprefix("verdict/")
+        make: Mapping[str, Callable[[], tuple[Verdict, Reason, tuple[SignatureVerdict, ...]]]] = {
+            "verified": lambda: _verdict(Verdict.VERIFIED, ReasonCode.SIGNATURE_VALID),
+            "rejected": lambda: _verdict(Verdict.REJECTED, ReasonCode.UNTRUSTED_KEY),
+            "unknown": lambda: _verdict(Verdict.UNKNOWN, ReasonCode.PAYLOAD_UNAVAILABLE),
+            "silent": lambda: (
+                Verdict.UNKNOWN,
+                Reason(ReasonCode.REGISTRY_UNAVAILABLE, "429", 7.0),
+                (),
+            ),
+        }
+        unsigned = (Verdict.UNSIGNED, Reason(ReasonCode.NO_SIGNATURE, "none"), ())
+        verdict, reason, signatures = make[name]() if name in make else unsigned
+        return ImageVerdict(shown, reference.digest, verdict, (reason,), signatures)
+
+
+def _verdict(
+    verdict: Verdict, code: ReasonCode
+) -> tuple[Verdict, Reason, tuple[SignatureVerdict, ...]]:
+    reason = Reason(code, f"because of {code}")
+    stands = verdict is Verdict.VERIFIED
+    one = SignatureVerdict("cosign", stands, reason, "release" if stands else None, 1)
+    return verdict, reason, (one,)
+
+
+@dataclass
+class World:
+    """The operations, the parts behind them, and a token for each role."""
+
+    operations: Operations
+    book: MemoryBook
+    catalog: MemoryCatalog
+    journal: MemoryJournal
+    signing: SoftwareSigning
+    tokens: MemoryTokens
+    health: MemoryHealth
+    bearer: dict[Role, str]
+
+    def authorization(self, role: Role) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.bearer[role]}"}
+
+
+def new_world(*, release_key: bool = True) -> World:
+    clock = SystemClock()
+    book, catalog, journal = MemoryBook(), MemoryCatalog(), MemoryJournal()
+    tokens, health, audit = MemoryTokens(), MemoryHealth(), MemoryAudit()
+    signing = SoftwareSigning(journal, catalog)
+    records = Records(cast("Any", journal), cast("Any", journal))
+    operations = Operations(
+        authenticator=TokenAuthenticator(book, clock),
+        sign=cast("Any", signing),
+        verify=cast("Any", NamedVerdicts()),
+        keys=Keys(catalog, SoftwareMaker(), MemoryLeases(), audit, clock),
+        credentials=Credentials(book, clock),
+        records=records,
+        slots=Slots(tokens, MemoryLatch(), audit),
+        readiness=Readiness(tokens, health),
+    )
+    bearer: dict[Role, str] = {}
+    for role in Role:
+        bearer[role], token_hash = new_token()
+        caller = Caller(f"cred_{role}", role.value, f"{role}@example.com", role, ("*",), ("*",))
+        credential = Credential(caller, token_hash, clock.now() - timedelta(days=1))
+        book.create(credential, actor="test", only_if_no_admin=False)
+    world = World(operations, book, catalog, journal, signing, tokens, health, bearer)
+    if release_key:
+        custodian = book.credentials["custodian"].caller
+        operations.keys.create(
+            custodian,
+            name="release",
+            purpose=Purpose.IMAGE,
+            algorithm=Algorithm.EC_P256,
+            token=None,
+        )
+    return world
+
+
+def unknown_outcome(repository: str, digest: Digest) -> UnknownOutcome:
+    statement = Statement("cosign", "release", 1, Repository.parse(repository), digest, repository)
+    return UnknownOutcome("int_1", statement, "cred_builder", SystemClock().now())
+
+
+def signed(world: World, repository: str, digest: Digest) -> Signature:
+    """Put a signature on record and return it."""
+    caller = world.book.credentials["builder"].caller
+    request = SigningRequest(images=())
+    return world.signing._sign(caller, request, Repository.parse(repository), digest)
