@@ -1,0 +1,186 @@
+"""The calls of the API, one method each, answered with the JSON objects of the contract.
+
+Requests that are safe to repeat are repeated while the service says that a retry may help:
+reads, verifications, and signings, which always carry an Idempotency-Key so that a repeated
+one makes nothing twice. Everything else is sent once.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from service.client.errors import UnexpectedAnswerError
+from service.client.retries import NO_RETRIES, Retries
+from service.client.settings import ClientSettings
+from service.client.transport import Answer, Transport
+
+JSONObject = dict[str, Any]
+
+
+class SealwrightClient:
+    def __init__(self, settings: ClientSettings, retries: Retries | None = None) -> None:
+        self._transport = Transport(settings)
+        self._retries = retries or Retries()
+
+    # --- signing and verifying --------------------------------------------------------
+
+    def sign(self, request: Mapping[str, Any], *, idempotency_key: str | None = None) -> JSONObject:
+        """Sign as the body of `POST /v1/signatures` says, and return its answer.
+
+        Items that failed for a passing reason are tried again, under the same
+        Idempotency-Key: the service repeats only those.
+
+        Raises:
+            ProblemError, UnreachableError, UnexpectedAnswerError.
+        """
+        headers = {"Idempotency-Key": idempotency_key or secrets.token_urlsafe(24)}
+        return self._retries.run(
+            lambda: self._transport.send("POST", "/v1/signatures", body=request, headers=headers),
+            _worth_signing_again,
+        ).results_or_problem()
+
+    def verify(self, references: Sequence[str]) -> JSONObject:
+        body = {"images": [{"reference": reference} for reference in references]}
+        return self._object("POST", "/v1/verifications", body=body, repeat=True)
+
+    # --- records ----------------------------------------------------------------------
+
+    def signatures(self, **wanted: str | None) -> Iterator[JSONObject]:
+        return self._items("/v1/signatures", wanted)
+
+    def signature(self, signature_id: str) -> JSONObject:
+        return self._object("GET", f"/v1/signatures/{_part(signature_id)}")
+
+    def attachments(self, **wanted: str | None) -> Iterator[JSONObject]:
+        return self._items("/v1/attachments", wanted)
+
+    def retry_attachment(self, attachment_id: str) -> JSONObject:
+        return self._object("POST", f"/v1/attachments/{_part(attachment_id)}/retry")
+
+    def orders(self, state: str | None = None) -> Iterator[JSONObject]:
+        return self._items("/v1/outbox", {"state": state})
+
+    def retry_parked(self) -> int:
+        retried = self._object("POST", "/v1/outbox/retry").get("retried")
+        if not isinstance(retried, int):
+            raise UnexpectedAnswerError("the answer does not say how many were retried")
+        return retried
+
+    # --- keys -------------------------------------------------------------------------
+
+    def keys(self, purpose: str | None = None) -> Iterator[JSONObject]:
+        return self._items("/v1/keys", {"purpose": purpose})
+
+    def key(self, name: str) -> JSONObject:
+        return self._object("GET", f"/v1/keys/{_part(name)}")
+
+    def create_key(
+        self, name: str, purpose: str, *, algorithm: str, token: str | None = None
+    ) -> JSONObject:
+        body = {"name": name, "purpose": purpose, "algorithm": algorithm}
+        if token is not None:
+            body["token"] = token
+        return self._object("POST", "/v1/keys", body=body)
+
+    def public_key(
+        self, name: str, *, accept: str, version: int | None = None, every: bool = False
+    ) -> str:
+        """Return the public key as text of the media type `accept`."""
+        query = _query(
+            {
+                "version": None if version is None else str(version),
+                "all": "true" if every else None,
+            }
+        )
+        answer = self._send(
+            "GET", f"/v1/keys/{_part(name)}/public-key{query}", headers={"Accept": accept}
+        )
+        return answer.content.decode()
+
+    # --- credentials and slots --------------------------------------------------------
+
+    def create_credential(self, wanted: Mapping[str, Any]) -> JSONObject:
+        return self._object("POST", "/v1/credentials", body=wanted)
+
+    def credentials(self) -> Iterator[JSONObject]:
+        return self._items("/v1/credentials", {})
+
+    def revoke_credential(self, name: str) -> JSONObject:
+        return self._object("DELETE", f"/v1/credentials/{_part(name)}")
+
+    def slots(self) -> Iterator[JSONObject]:
+        return self._items("/v1/slots", {})
+
+    def login(self, token: str) -> JSONObject:
+        return self._object("POST", f"/v1/slots/{_part(token)}/login")
+
+    # --- how ----------------------------------------------------------------------------
+
+    def _items(self, path: str, wanted: Mapping[str, str | None]) -> Iterator[JSONObject]:
+        """Yield the items of every page of a list."""
+        cursor: str | None = None
+        while True:
+            page = self._object("GET", path + _query({**wanted, "cursor": cursor}))
+            items, following = page.get("items"), page.get("next")
+            if not isinstance(items, list):
+                raise UnexpectedAnswerError("a list without items")
+            yield from items
+            if not isinstance(following, str) or following == cursor:
+                return
+            cursor = following
+
+    def _object(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        repeat: bool = False,
+    ) -> JSONObject:
+        return self._send(method, path, body=body, repeat=repeat).json()
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        repeat: bool = False,
+    ) -> Answer:
+        retries = self._retries if repeat or method == "GET" else NO_RETRIES
+        answer = retries.run(
+            lambda: self._transport.send(method, path, body=body, headers=headers),
+            _asks_for_retry,
+        )
+        return answer.successful()
+
+
+def _asks_for_retry(answer: Answer) -> bool:
+    return answer.is_problem and answer.problem().problem.retryable
+
+
+def _worth_signing_again(answer: Answer) -> bool:
+    """Whether the request, or an item of it, failed for a passing reason."""
+    if answer.is_problem:
+        return _asks_for_retry(answer)
+    if not answer.has_results:
+        return False
+    return any(_failed_in_passing(item) for item in answer.json()["results"])
+
+
+def _failed_in_passing(item: Any) -> bool:
+    error = item.get("error") if isinstance(item, dict) else None
+    return isinstance(error, dict) and error.get("retryable") is True
+
+
+def _part(text: str) -> str:
+    return quote(text, safe="")
+
+
+def _query(wanted: Mapping[str, str | None]) -> str:
+    given = {name: value for name, value in wanted.items() if value is not None}
+    return f"?{urlencode(given)}" if given else ""
