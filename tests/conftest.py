@@ -4,7 +4,7 @@ from __future__ import annotations
 
 pytest_plugins = [
     "tests.support.postgres",
-    "tests.support.product",
     "tests.support.registry",
     "tests.support.softhsm",
+    "tests.support.product",
 ]
