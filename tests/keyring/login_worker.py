@@ -1,0 +1,97 @@
+"""One of several processes that log in to a token at the same moment; counts its C_Login calls.
+
+Arguments: module, label, PIN file, and a directory that the processes share.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from service.domain.clock import SystemClock
+from service.domain.errors import ServiceError
+from service.keyring import Keyring, TokenConfig
+from service.ports.store import Lease
+from tests.support.faults import replaced
+
+
+class FileLatch:
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def is_latched(self, token: str, fingerprint: str) -> bool:
+        return (self.directory / fingerprint).exists()
+
+    def latch(self, token: str, fingerprint: str) -> None:
+        (self.directory / fingerprint).touch()
+
+    def clear(self, token: str, *, actor: str) -> bool:
+        raise NotImplementedError
+
+
+class FileLeases:
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def _path(self, name: str) -> Path:
+        return self.directory / sha256(name.encode()).hexdigest()
+
+    def acquire(self, name: str, *, owner: str, seconds: float) -> Lease | None:
+        try:
+            os.close(os.open(self._path(name), os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return None
+        return Lease(name, owner, 1)
+
+    def renew(self, lease: Lease, *, seconds: float) -> None:
+        raise NotImplementedError
+
+    def release(self, lease: Lease) -> None:
+        self._path(lease.name).unlink()
+
+
+def main() -> None:
+    module, label, pin_file, shared = sys.argv[1:]
+    directory = Path(shared)
+    log = os.open(directory / "logins", os.O_CREAT | os.O_APPEND | os.O_WRONLY)
+
+    def make(function: Callable[..., int]) -> Callable[..., int]:
+        def call(*arguments: int) -> int:
+            os.write(log, b".")
+            return function(*arguments)
+
+        return call
+
+    keyring = Keyring(
+        [TokenConfig(Path(module), label, None, Path(pin_file))],
+        FileLatch(directory),
+        FileLeases(directory),
+        b"secret",
+        SystemClock(),
+    )
+    said: list[str] = []
+
+    def check() -> None:
+        try:
+            keyring.check()
+        except ServiceError as error:
+            said.append(error.code)
+        else:
+            said.append("ready")
+
+    with replaced(Path(module), "C_Login", make):
+        threads = [threading.Thread(target=check) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    print(" ".join(sorted(set(said))))
+
+
+main()

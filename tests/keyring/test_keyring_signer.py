@@ -1,0 +1,136 @@
+"""Batches, failures and failover, as the signing cycle sees them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+import hsm
+from service.domain import errors
+from service.domain.keys import Algorithm, KeyVersion, Location, Scheme
+from service.domain.public_keys import public_key
+from service.keyring import Keyring, TokenConfig
+from service.keyring.translate import service_error
+from service.ports.hsm import ToSign
+from tests.support.faults import counted, failing
+from tests.support.keyrings import Keyrings
+from tests.support.softhsm import TokenFixture
+from tests.support.versions import to_sign, version_of
+
+P256 = Scheme.ECDSA_P256_SHA256
+
+
+@pytest.fixture
+def version(keyring: Keyring) -> KeyVersion:
+    return version_of(keyring.generate("release", Algorithm.EC_P256, None), Algorithm.EC_P256)
+
+
+def batch(version: KeyVersion, count: int) -> list[ToSign]:
+    return [to_sign(version, P256, f"message {n}".encode()) for n in range(count)]
+
+
+@pytest.mark.parametrize("count", [0, 1, 8, 9, 17, 200, 1000])
+def test_a_batch_keeps_its_order_whatever_its_size(
+    keyring: Keyring, version: KeyVersion, count: int
+) -> None:
+    signatures = keyring.sign(version, P256, batch(version, count))
+    assert len(signatures) == count
+    pinned = public_key(version.public_key)
+    for n, signature in enumerate(signatures):
+        assert isinstance(signature, bytes)
+        pinned.verify(P256, f"message {n}".encode(), signature)
+
+
+def test_one_signature_costs_one_signing_call_and_no_search(
+    keyring: Keyring, version: KeyVersion, token: TokenFixture
+) -> None:
+    keyring.sign(version, P256, batch(version, 1))
+    with (
+        counted(token.module, "C_SignInit") as signed,
+        counted(token.module, "C_FindObjectsInit") as searched,
+        counted(token.module, "C_GetAttributeValue") as read,
+        counted(token.module, "C_OpenSession") as opened,
+        counted(token.module, "C_Login") as logged_in,
+    ):
+        keyring.sign(version, P256, batch(version, 5))
+    assert len(signed) == 5
+    assert [searched, read, opened, logged_in] == [[], [], [], []]
+
+
+def test_one_bad_item_fails_alone(keyring: Keyring, version: KeyVersion) -> None:
+    items = batch(version, 40)
+    # Its check is for another message, so no signature can pass it.
+    items[17] = ToSign(items[17].message, items[3].check)
+    signatures = keyring.sign(version, P256, items)
+    assert isinstance(signatures[17], errors.SignatureCheckFailedError)
+    assert all(isinstance(s, bytes) for n, s in enumerate(signatures) if n != 17)
+
+
+def test_a_scheme_of_another_kind_of_key_is_refused(keyring: Keyring, version: KeyVersion) -> None:
+    [result] = keyring.sign(version, Scheme.ED25519, batch(version, 1))
+    assert isinstance(result, errors.UnsupportedAlgorithmError)
+
+
+def test_a_key_that_the_token_lost_is_missing(keyring: Keyring, version: KeyVersion) -> None:
+    unknown = replace(version, cka_id=b"no such key")
+    [result] = keyring.sign(unknown, P256, batch(version, 1))
+    assert isinstance(result, errors.KeyMissingOnTokenError)
+
+
+def test_a_token_that_is_away_is_unavailable_and_not_a_missing_key(
+    keyring: Keyring, version: KeyVersion, token: TokenFixture
+) -> None:
+    keyring.sign(version, P256, batch(version, 1))
+    with failing(token.module, "C_SignInit", 0x30, times=10_000):
+        results = keyring.sign(version, P256, batch(version, 30))
+    assert {type(result) for result in results} == {errors.HSMUnavailableError}
+    [first, *_] = results
+    assert isinstance(first, errors.HSMUnavailableError)
+    assert first.retry_after is not None
+
+
+def test_a_key_on_no_configured_token_is_unavailable(keyring: Keyring, version: KeyVersion) -> None:
+    elsewhere = replace(version, locations=(Location("another", "1"),))
+    [result] = keyring.sign(elsewhere, P256, batch(version, 1))
+    assert isinstance(result, errors.HSMUnavailableError)
+
+
+def test_signing_goes_to_the_next_location_when_the_first_cannot(
+    keyrings: Keyrings, token: TokenFixture, other_token: TokenFixture
+) -> None:
+    keyring = keyrings([token.config, other_token.config])
+    made = keyring.generate("release", Algorithm.EC_P256, token.label)
+    first = Location(other_token.label, other_token.serial)  # answers, but has no such key
+    version = version_of(made, Algorithm.EC_P256, locations=[first, made.location])
+    assert all(isinstance(s, bytes) for s in keyring.sign(version, P256, batch(version, 20)))
+    only_first = replace(version, locations=(first,))
+    [control] = keyring.sign(only_first, P256, batch(version, 1))
+    assert isinstance(control, errors.KeyMissingOnTokenError)
+
+
+def test_could_not_check_outranks_missing_among_locations(
+    keyrings: Keyrings, token: TokenFixture, other_token: TokenFixture
+) -> None:
+    absent = TokenConfig(token.module, "never made", None, token.pin_file)
+    keyring = keyrings([absent, other_token.config, token.config])
+    made = keyring.generate("release", Algorithm.EC_P256, token.label)
+    places = [Location("never made", "1"), Location(other_token.label, other_token.serial)]
+    for locations in (places, places[::-1]):
+        version = version_of(made, Algorithm.EC_P256, locations=locations)
+        [result] = keyring.sign(version, P256, batch(version, 1))
+        assert isinstance(result, errors.HSMUnavailableError)
+
+
+def test_every_error_of_the_hsm_has_a_word_in_the_domain() -> None:
+    def every(base: type[hsm.HSMError]) -> list[type[hsm.HSMError]]:
+        return [k for kind in base.__subclasses__() for k in (kind, *every(kind))]
+
+    kinds = every(hsm.HSMError)
+    assert len(kinds) == 13
+    for kind in kinds:
+        error = kind("said")
+        translated = service_error(error)
+        assert str(translated) == "said"
+        assert translated.__cause__ is error
+    assert len({kind.code for kind in kinds}) == len(kinds)
