@@ -1,0 +1,186 @@
+"""The manifest under cosign's `.sig` tag: a list of signatures that many writers share.
+
+Guaranteed: layers of others are kept as they are, in their order, with every member and
+annotation; a signature is listed once; what is not a signature manifest is never replaced.
+The config blob is the one that cosign writes (`v1.ConfigFile` of go-containerregistry, one
+history entry and diff id a layer); it follows from the layers alone, so it is never read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+from service.domain.digests import Digest
+from service.domain.limits import MAX_MANIFEST_BYTES, MAX_SIGNATURE_LAYERS
+from service.domain.signing import SignatureLayer
+from service.formats import strictjson
+
+OCI_MANIFEST_MEDIA_TYPE: Final = "application/vnd.oci.image.manifest.v1+json"
+DOCKER_MANIFEST_MEDIA_TYPE: Final = "application/vnd.docker.distribution.manifest.v2+json"
+
+# cosign writes Docker's types where COSIGN_DOCKER_MEDIA_TYPES asks for them.
+_CONFIG_MEDIA_TYPES: Final = MappingProxyType(
+    {
+        OCI_MANIFEST_MEDIA_TYPE: "application/vnd.oci.image.config.v1+json",
+        DOCKER_MANIFEST_MEDIA_TYPE: "application/vnd.docker.container.image.v1+json",
+    }
+)
+SIGNATURE_ANNOTATION: Final = "dev.cosignproject.cosign/signature"
+_ZERO_TIME: Final = "0001-01-01T00:00:00Z"  # Go's time.Time{}
+
+
+class NotASignatureListError(ValueError):
+    """Something else lies under the tag; whose it is nobody knows, so it stays."""
+
+
+class SignatureListFullError(ValueError):
+    """The manifest would hold more than cosign or a registry reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewManifest:
+    """A manifest to be written, and the config blob that it needs."""
+
+    media_type: str
+    content: bytes
+    config: bytes
+
+
+def signature_tag(subject: Digest) -> str:
+    """Return the tag under which cosign keeps the signatures of `subject`."""
+    return f"sha256-{subject.hex}.sig"
+
+
+def append_layers(
+    existing: bytes | None,
+    layers: Sequence[SignatureLayer],
+    *,
+    without: frozenset[str] = frozenset(),
+) -> NewManifest | None:
+    """Return the manifest with these layers added, or None if all are in it already.
+
+    `without` names digests of blobs that the registry has lost: it would refuse a manifest
+    that still lists them, and their signatures cannot be verified by anybody.
+
+    Raises:
+        NotASignatureListError: `existing` is no image manifest.
+        SignatureListFullError: there is no room.
+    """
+    manifest = _empty() if existing is None else _parse(existing)
+    wanted = {str(layer.digest) for layer in layers}
+    listed: list[dict[str, Any]] = [
+        entry
+        for entry in manifest["layers"]
+        if entry["digest"] in wanted or entry["digest"] not in without
+    ]
+    changed = len(listed) != len(manifest["layers"])
+    for layer in layers:
+        changed |= _put(listed, layer)
+    if not changed:
+        return None
+    if len(listed) > MAX_SIGNATURE_LAYERS:
+        raise SignatureListFullError(f"more than {MAX_SIGNATURE_LAYERS} signatures of one image")
+    config = _config(listed)
+    manifest["layers"] = listed
+    manifest["config"] = {
+        "mediaType": _CONFIG_MEDIA_TYPES[manifest["mediaType"]],
+        "size": len(config),
+        "digest": str(Digest.of(config)),
+    }
+    content = strictjson.dump(manifest)
+    if len(content) > MAX_MANIFEST_BYTES:
+        raise SignatureListFullError(f"a manifest of more than {MAX_MANIFEST_BYTES} bytes")
+    return NewManifest(manifest["mediaType"], content, config)
+
+
+def listed_digests(existing: bytes) -> tuple[Digest, ...]:
+    """Return the blobs of the layers.
+
+    Raises:
+        NotASignatureListError: `existing` is no image manifest, or one without sha256.
+    """
+    try:
+        return tuple(Digest.parse(entry["digest"]) for entry in _parse(existing)["layers"])
+    except ValueError as error:
+        raise NotASignatureListError(str(error)) from error
+
+
+def _put(listed: list[dict[str, Any]], layer: SignatureLayer) -> bool:
+    """List one signature; return whether anything changed.
+
+    The same payload with the same signature is the same signature (cosign's own rule). One
+    that lacks some of our annotations, say the proof of its log entry, gets them.
+    """
+    ours = _descriptor(layer)
+    for entry in listed:
+        theirs = entry.get("annotations") or {}
+        if entry["digest"] == ours["digest"] and theirs.get(SIGNATURE_ANNOTATION) == ours[
+            "annotations"
+        ].get(SIGNATURE_ANNOTATION):
+            mended = {**entry, **ours, "annotations": {**theirs, **ours["annotations"]}}
+            if mended == entry:
+                return False
+            entry.update(mended)
+            return True
+    listed.append(ours)
+    return True
+
+
+def _descriptor(layer: SignatureLayer) -> dict[str, Any]:
+    return {
+        "mediaType": layer.media_type,
+        "size": len(layer.content),
+        "digest": str(layer.digest),
+        "annotations": dict(sorted(layer.annotations)),  # as Go writes a map
+    }
+
+
+def _config(listed: Sequence[dict[str, Any]]) -> bytes:
+    return strictjson.dump(
+        {
+            "architecture": "",
+            "created": _ZERO_TIME,
+            "history": [{"created": _ZERO_TIME} for _ in listed],
+            "os": "",
+            "rootfs": {"type": "layers", "diff_ids": [entry["digest"] for entry in listed]},
+            "config": {},
+        }
+    )
+
+
+def _empty() -> dict[str, Any]:
+    # The members stand in the order in which cosign writes them.
+    return {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST_MEDIA_TYPE,
+        "config": {},
+        "layers": [],
+    }
+
+
+def _parse(existing: bytes) -> dict[str, Any]:
+    try:
+        manifest = strictjson.load(existing)
+    except strictjson.StrictJSONError as error:
+        raise NotASignatureListError(str(error)) from error
+    if not isinstance(manifest, dict):
+        raise NotASignatureListError("not a JSON object")
+    # OCI image specification 1.1, manifest.md: mediaType "SHOULD be used", so it may lack.
+    media_type = manifest.setdefault("mediaType", OCI_MANIFEST_MEDIA_TYPE)
+    if not isinstance(media_type, str) or media_type not in _CONFIG_MEDIA_TYPES:
+        raise NotASignatureListError("not an image manifest")
+    layers = manifest.get("layers")
+    if not isinstance(layers, list) or not all(_is_descriptor(entry) for entry in layers):
+        raise NotASignatureListError("its layers are not a list of descriptors")
+    return manifest
+
+
+def _is_descriptor(entry: object) -> bool:
+    return (
+        isinstance(entry, dict)
+        and isinstance(entry.get("digest"), str)
+        and isinstance(entry.get("annotations") or {}, dict)
+    )

@@ -1,0 +1,209 @@
+"""Cosign's simple signing: payload, signature rules, log entry and `.sig` artifact.
+
+Guaranteed: payloads are byte-identical to those of cosign (sigstore/pkg/signature/payload),
+signatures are what `cosign verify --key` and containers/image accept by default (SHA-256 for
+every kind of key, Ed25519 pure), and a payload is read as strictly as containers/image reads
+it (signature/internal/sigstore_payload.go): nothing unknown, nothing twice. What a payload
+says is named `unverified_…` until a signature over its exact bytes has been checked.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from types import MappingProxyType
+from typing import Any, Final
+
+from service.domain.digests import Digest
+from service.domain.errors import InvalidRequestError, UnsupportedFormatError
+from service.domain.keys import Algorithm, Scheme
+from service.domain.public_keys import SignatureInvalidError, public_key
+from service.domain.references import Reference, Repository
+from service.domain.signing import Artifact, Signature, SignatureLayer
+from service.formats import siglist, strictjson
+
+SIMPLE_SIGNING_MEDIA_TYPE: Final = "application/vnd.dev.cosign.simplesigning.v1+json"
+SIGNATURE_ANNOTATION: Final = siglist.SIGNATURE_ANNOTATION
+PAYLOAD_TYPE: Final = "cosign container image signature"
+
+_SCHEMES: Final = MappingProxyType(
+    {
+        Algorithm.EC_P256: Scheme.ECDSA_P256_SHA256,
+        Algorithm.EC_P384: Scheme.ECDSA_P384_SHA256,
+        Algorithm.RSA_2048: Scheme.RSA_PKCS1_SHA256,
+        Algorithm.RSA_3072: Scheme.RSA_PKCS1_SHA256,
+        Algorithm.RSA_4096: Scheme.RSA_PKCS1_SHA256,
+        Algorithm.ED25519: Scheme.ED25519,
+    }
+)
+
+
+class PayloadMalformedError(SignatureInvalidError):
+    """The bytes are not a simple-signing payload, read strictly."""
+
+
+class WrongDigestError(SignatureInvalidError):
+    """The payload is about another image."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnverifiedPayload:
+    """What a payload says; nothing of it is true before its signature is checked."""
+
+    unverified_digest: Digest
+    unverified_identity: str
+    unverified_optional: Mapping[str, Any]
+
+
+def parse_payload(payload: bytes) -> UnverifiedPayload:
+    """Read a payload as containers/image does.
+
+    Raises:
+        PayloadMalformedError: it would refuse it.
+    """
+    try:
+        top = _members(strictjson.load(payload), "critical", "optional")
+        critical = _members(top["critical"], "type", "image", "identity")
+        image = _members(critical["image"], "docker-manifest-digest")
+        identity = _members(critical["identity"], "docker-reference")["docker-reference"]
+        if critical["type"] != PAYLOAD_TYPE:
+            raise PayloadMalformedError(f"the type is not {PAYLOAD_TYPE!r}")
+        if not isinstance(identity, str):
+            raise PayloadMalformedError("docker-reference is not a string")
+        digest = image["docker-manifest-digest"]
+        if not isinstance(digest, str):
+            raise PayloadMalformedError("docker-manifest-digest is not a string")
+        return UnverifiedPayload(Digest.parse(digest), identity, _optional(top["optional"]))
+    except strictjson.StrictJSONError as error:
+        raise PayloadMalformedError(str(error)) from error
+    except ValueError as error:
+        raise PayloadMalformedError("docker-manifest-digest is not a sha256 digest") from error
+
+
+def _members(value: object, *names: str) -> dict[str, Any]:
+    if not isinstance(value, dict) or value.keys() != set(names):
+        raise PayloadMalformedError(f"not an object with exactly {', '.join(names)}")
+    return value
+
+
+def _optional(value: object) -> Mapping[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise PayloadMalformedError("optional is neither null nor an object")
+    if not isinstance(value.get("creator", ""), str):
+        raise PayloadMalformedError("optional.creator is not a string")
+    timestamp = value.get("timestamp", 0)
+    whole = isinstance(timestamp, float) and timestamp.is_integer()
+    if isinstance(timestamp, bool) or not (whole or isinstance(timestamp, int)):
+        raise PayloadMalformedError("optional.timestamp is not an integer")
+    return value
+
+
+class CosignFormat:
+    """service.ports.formats.SignatureFormat for `.sig` signatures."""
+
+    name: str = "cosign"
+
+    def scheme(self, algorithm: Algorithm) -> Scheme:
+        # cosign v3 itself signs P-384 with SHA-384 and Ed25519 prehashed, yet verifies with
+        # SHA-256 and pure Ed25519 by default: we do as the verifiers do.
+        scheme = _SCHEMES.get(algorithm)
+        if scheme is None:
+            raise UnsupportedFormatError(f"no verifier of {self.name} accepts {algorithm}")
+        return scheme
+
+    def default_identity(self, repository: Repository, reference: Reference) -> str:
+        return str(repository)  # cosign's own default: without the tag
+
+    def payload(
+        self, digest: Digest, identity: str, annotations: Sequence[tuple[str, str]]
+    ) -> bytes:
+        """Return the bytes to sign.
+
+        Raises:
+            InvalidRequestError: no verifier could read them: text that is not Unicode, or an
+                annotation `timestamp`, which containers/image takes for an integer.
+        """
+        optional = dict(sorted(annotations))
+        if "timestamp" in optional:
+            rule = "containers/image refuses signatures whose annotation `timestamp` is text"
+            raise InvalidRequestError(rule, errors={"annotations": {"timestamp": [rule]}})
+        try:
+            return strictjson.dump(
+                {
+                    "critical": {
+                        "identity": {"docker-reference": identity},
+                        "image": {"docker-manifest-digest": str(digest)},
+                        "type": PAYLOAD_TYPE,
+                    },
+                    "optional": optional or None,
+                }
+            )
+        except strictjson.StrictJSONError as error:
+            raise InvalidRequestError(f"identity or annotations: {error}") from error
+
+    def check(
+        self, payload: bytes, signature: bytes, *, digest: Digest, public_key: bytes, scheme: Scheme
+    ) -> None:
+        """Check a signature as cosign and containers/image will.
+
+        Raises:
+            SignatureInvalidError: PayloadMalformedError and WrongDigestError are kinds of it.
+        """
+        claim = parse_payload(payload)
+        if claim.unverified_digest != digest:
+            raise WrongDigestError(f"the payload is about {claim.unverified_digest}")
+        key = _public_key(public_key)
+        if scheme is not self.scheme(key.algorithm):
+            raise SignatureInvalidError(f"verifiers do not check {scheme} by default")
+        key.verify(scheme, payload, signature)
+
+    def log_entry(self, payload: bytes, signature: bytes, public_key: bytes) -> bytes:
+        """Return a Rekor hashedrekord 0.0.1 body; its public key is base64 of the PEM text."""
+        return strictjson.dump(
+            {
+                "apiVersion": "0.0.1",
+                "kind": "hashedrekord",
+                "spec": {
+                    "data": {"hash": {"algorithm": "sha256", "value": sha256(payload).hexdigest()}},
+                    "signature": {
+                        "content": _base64(signature),
+                        "publicKey": {"content": _base64(_public_key(public_key).pem().encode())},
+                    },
+                },
+            }
+        )
+
+    def layer(self, signature: Signature) -> SignatureLayer:
+        return SignatureLayer(
+            SIMPLE_SIGNING_MEDIA_TYPE,
+            signature.payload,
+            ((SIGNATURE_ANNOTATION, _base64(signature.signature)),),
+        )
+
+    def artifact(self, subject: Digest, signatures: Sequence[Signature]) -> Artifact:
+        """Return manifest and blobs of a `.sig` tag that holds nothing but these signatures."""
+        layers = [self.layer(signature) for signature in signatures]
+        made = siglist.append_layers(None, layers)
+        if made is None:
+            raise ValueError("an artifact holds at least one signature")
+        # Two keys sign one payload: its blob is needed once.
+        payloads = dict.fromkeys(layer.content for layer in layers)
+        return Artifact(
+            tag=siglist.signature_tag(subject),
+            subject=None,
+            media_type=made.media_type,
+            manifest=made.content,
+            blobs=(*payloads, made.config),
+        )
+
+
+# `check` and `log_entry` have a parameter of this name, as the port asks.
+_public_key = public_key
+
+
+def _base64(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()
