@@ -1,0 +1,25 @@
+"""Our own OCI distribution client: reads that tell three things apart, and attaching."""
+
+from __future__ import annotations
+
+from service.registry.attach import SigTagAttacher
+from service.registry.book import RegistryBook
+from service.registry.client import OCIClient
+from service.registry.config import (
+    RegistryConfig,
+    RegistryLimits,
+    load_registries,
+    parse_registries,
+)
+from service.registry.health import RegistryHealthCheck
+
+__all__ = [
+    "OCIClient",
+    "RegistryBook",
+    "RegistryConfig",
+    "RegistryHealthCheck",
+    "RegistryLimits",
+    "SigTagAttacher",
+    "load_registries",
+    "parse_registries",
+]

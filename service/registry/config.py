@@ -1,0 +1,255 @@
+"""The registries file: which registries exist for Sealwright, and how each is reached.
+
+Only what stands here is ever contacted, token services and redirects included. Every fault
+of the file is reported at once; unknown and repeated fields are faults. Secrets are named as
+files and never expanded from variables.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from service.domain.errors import ConfigurationError
+from service.domain.limits import MAX_MANIFEST_BYTES
+
+_HOST = re.compile(
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?"
+)
+_HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_MAX_FILE_BYTES: Final = 1024 * 1024  # thousands of registries
+_FIELDS: Final = frozenset(
+    {
+        "host", "address", "http", "ca_file", "public_name", "username_file", "password_file",
+        "docker_config", "credential_helper", "redirect_hosts", "token_hosts", "limits",
+    }
+)  # fmt: skip
+_SOURCES: Final = ("password_file", "docker_config", "credential_helper")
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryLimits:
+    timeout_seconds: float = 10.0
+    """For one answer, from the connection to its last byte."""
+    max_connections: int = 16
+    max_manifest_bytes: int = MAX_MANIFEST_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryConfig:
+    """One registry. `host` is how references name it, `public_name` how identities do.
+
+    `address` is the host and port that is connected to, asked for and authenticated by TLS.
+    """
+
+    host: str
+    address: str
+    public_name: str
+    http: bool = False
+    ca_file: Path | None = None
+    username_file: Path | None = None
+    password_file: Path | None = None
+    docker_config: Path | None = None
+    credential_helper: str | None = None
+    redirect_hosts: frozenset[str] = frozenset()
+    token_hosts: frozenset[str] = frozenset()
+    limits: RegistryLimits = field(default_factory=RegistryLimits)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Every name by which the registry may speak of itself, in lower case."""
+        return frozenset(n.lower() for n in (self.host, self.address, self.public_name))
+
+
+def load_registries(path: Path) -> tuple[RegistryConfig, ...]:
+    """Read the registries file.
+
+    Raises:
+        ConfigurationError: with every fault of the file.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(content) > _MAX_FILE_BYTES:
+        raise ConfigurationError(f"{path}: has more than {_MAX_FILE_BYTES} bytes")
+    return parse_registries(content)
+
+
+def parse_registries(content: bytes) -> tuple[RegistryConfig, ...]:
+    """Parse the text of a registries file.
+
+    Raises:
+        ConfigurationError: with every fault.
+    """
+    try:
+        # _UniqueLoader is a SafeLoader: it makes plain values only.
+        document = yaml.load(content, Loader=_UniqueLoader)  # noqa: S506
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise ConfigurationError(f"not YAML: {error}") from error
+    if not isinstance(document, dict) or document.keys() != {"registries"}:
+        raise ConfigurationError("not a mapping with exactly the field `registries`")
+    entries = document["registries"]
+    if not isinstance(entries, list):
+        raise ConfigurationError("registries: not a list")
+    faults: list[str] = []
+    parsed = [
+        _Entry(f"registries[{number}]", entry, faults).parse()
+        for number, entry in enumerate(entries)
+    ]
+    owners: dict[str, int] = {}
+    faults.extend(
+        f"registries[{number}]: {name} names registries[{owners[name]}] too"
+        for number, config in enumerate(parsed)
+        for name in {config.host.lower(), config.public_name.lower()} - {""}
+        if owners.setdefault(name, number) != number
+    )
+    if faults:
+        raise ConfigurationError(*faults)
+    return tuple(parsed)
+
+
+class _UniqueLoader(yaml.SafeLoader):
+    """Refuses what YAML 1.1 forbids and PyYAML lets pass: one key twice in a mapping."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for name in names:
+            if names.count(name) > 1:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{name} stands there twice", node.start_mark
+                )
+        return super().construct_mapping(node, deep=deep)
+
+
+class _Entry:
+    """Reads one entry, collecting faults instead of stopping at the first."""
+
+    def __init__(self, where: str, entry: object, faults: list[str]) -> None:
+        self._where = where
+        self._faults = faults
+        self._entry: Mapping[str, Any] = {}
+        if isinstance(entry, dict):
+            self._entry = entry
+        else:
+            self._fault("", "not a mapping")
+
+    def parse(self) -> RegistryConfig:
+        for name in sorted(map(str, self._entry.keys() - _FIELDS)):
+            self._fault(name, "no such field")
+        host = self._host("host") or ""
+        if not host and "host" not in self._entry:
+            self._fault("host", "missing")
+        config = RegistryConfig(
+            host=host,
+            address=self._host("address") or host,
+            public_name=self._host("public_name") or host,
+            http=self._flag("http"),
+            ca_file=self._file("ca_file"),
+            username_file=self._file("username_file"),
+            password_file=self._file("password_file"),
+            docker_config=self._file("docker_config"),
+            credential_helper=self._helper(),
+            redirect_hosts=self._hosts("redirect_hosts"),
+            token_hosts=self._hosts("token_hosts"),
+            limits=self._limits(),
+        )
+        if config.http and config.ca_file is not None:
+            self._fault("ca_file", "plain HTTP has no certificates")
+        if (config.username_file is None) != (config.password_file is None):
+            self._fault("username_file", "goes together with password_file")
+        if sum(source in self._entry for source in _SOURCES) > 1:
+            self._fault("", f"more than one source of credentials ({', '.join(_SOURCES)})")
+        return config
+
+    def _fault(self, name: str, text: str) -> None:
+        self._faults.append(f"{self._where}{'.' if name else ''}{name}: {text}")
+
+    def _text(self, name: str) -> str | None:
+        value = self._entry.get(name)
+        if value is None and name not in self._entry:
+            return None
+        if not isinstance(value, str) or not value:
+            self._fault(name, "not a text")
+            return None
+        if "${" in value:
+            self._fault(name, "variables are not expanded here; name the value or a file")
+            return None
+        return value
+
+    def _host(self, name: str) -> str | None:
+        value = self._text(name)
+        if value is not None and not _is_host(value):
+            self._fault(name, f"not a host with an optional port: {value[:100]!r}")
+            return None
+        return value
+
+    def _hosts(self, name: str) -> frozenset[str]:
+        value = self._entry.get(name, [])
+        if not isinstance(value, list) or not all(
+            isinstance(v, str) and _is_host(v) for v in value
+        ):
+            self._fault(name, "not a list of hosts with optional ports")
+            return frozenset()
+        return frozenset(v.lower() for v in value)
+
+    def _flag(self, name: str) -> bool:
+        value = self._entry.get(name, False)
+        if not isinstance(value, bool):
+            self._fault(name, "neither true nor false")
+            return False
+        return value
+
+    def _file(self, name: str) -> Path | None:
+        value = self._text(name)
+        if value is None:
+            return None
+        path = Path(value)
+        try:
+            with path.open("rb"):
+                return path
+        except OSError as error:
+            self._fault(name, f"{value} cannot be read: {error.strerror}")
+            return None
+
+    def _helper(self) -> str | None:
+        value = self._text("credential_helper")
+        if value is not None and not _HELPER.fullmatch(value):
+            self._fault("credential_helper", "not the NAME of a docker-credential-NAME")
+            return None
+        return value
+
+    def _limits(self) -> RegistryLimits:
+        given = self._entry.get("limits", {})
+        ranges: Mapping[str, tuple[float, float]] = {
+            "timeout_seconds": (0.1, 300),
+            "max_connections": (1, 256),
+            "max_manifest_bytes": (1024, 64 * 1024 * 1024),
+        }
+        if not isinstance(given, dict):
+            self._fault("limits", "not a mapping")
+            return RegistryLimits()
+        good: dict[str, Any] = {}
+        for name, value in given.items():
+            if name not in ranges:
+                self._fault(f"limits.{name}", "no such field")
+                continue
+            low, high = ranges[name]
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            if not whole and not (isinstance(value, float) and name == "timeout_seconds"):
+                self._fault(f"limits.{name}", "not a number of the right kind")
+            elif not low <= value <= high:
+                self._fault(f"limits.{name}", f"not between {low:g} and {high:g}")
+            else:
+                good[name] = value
+        return RegistryLimits(**good)
+
+
+def _is_host(text: str) -> bool:
+    return _HOST.fullmatch(text) is not None
