@@ -19,6 +19,7 @@ _HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[(?:[a-fA-F0-9:]+)\])(?::[0-9]
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_IDENTIFIER = re.compile(r"[0-9a-f]{64}")
 _DOCKER_HUB = "docker.io"
 
 
@@ -95,6 +96,9 @@ class Reference:
             name, tag = head, last
             if not _TAG.fullmatch(tag):
                 raise InvalidReferenceError(f"not a tag behind the last colon of {shown}")
+        if _IDENTIFIER.fullmatch(text):
+            # docker takes 64 hex digits for the identifier of a local image.
+            raise InvalidReferenceError(f"an image identifier, not a reference: {shown}")
         host, path = _split(name)
         if not _HOST.fullmatch(host):
             raise InvalidReferenceError(f"not a registry host in {shown}")
