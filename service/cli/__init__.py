@@ -1,0 +1,1 @@
+"""The command line: HTTP clients with the caller's own credential, and a few local commands."""

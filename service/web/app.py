@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from flask import Flask
 
-from service.domain.limits import MAX_BODY_BYTES
 from service.operations import Operations
 from service.web import access_log, context, openapi, problems, responses
 from service.web.api import RESOURCES
 from service.web.api.documentation import DOCUMENT
+from service.web.bodies import READ_AT_MOST
 from service.web.routing import EXTENSION, register
 
 
@@ -16,7 +16,7 @@ def create_app(operations: Operations, *, version: str) -> Flask:
     """Return the WSGI application that serves `operations`."""
     # No static folder: every path is declared in service.web.api and nowhere else.
     app = Flask("service.web", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.config["MAX_CONTENT_LENGTH"] = READ_AT_MOST
     app.config["VERSION"] = version
     app.config[DOCUMENT] = openapi.document(version)
     app.extensions[EXTENSION] = operations

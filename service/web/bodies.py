@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import json
 from hashlib import sha256
+from typing import Final
 
 import orjson
 from flask import Request
 
 from service.domain.errors import BodyTooLargeError, MalformedBodyError, UnsupportedMediaTypeError
 from service.domain.limits import MAX_BODY_BYTES
+
+
+READ_AT_MOST: Final = MAX_BODY_BYTES + 1
 
 
 class _DuplicateNameError(ValueError):
@@ -29,11 +33,15 @@ def read_object(request: Request) -> dict[str, object]:
     """
     if request.mimetype != "application/json":
         raise UnsupportedMediaTypeError
-    # Refused by its announced length before a byte is read; werkzeug holds a body of
-    # unannounced length to MAX_CONTENT_LENGTH while it reads.
+    # Refused by its announced length before a byte is read.
     if (request.content_length or 0) > MAX_BODY_BYTES:
         raise BodyTooLargeError
-    return parse_object(request.get_data(cache=False))
+    # A body of unannounced length is silently cut off by werkzeug at READ_AT_MOST, one byte
+    # past the limit, so that a longer one shows.
+    raw = request.get_data(cache=False)
+    if len(raw) > MAX_BODY_BYTES:
+        raise BodyTooLargeError
+    return parse_object(raw)
 
 
 def parse_object(raw: bytes) -> dict[str, object]:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, cast
 
+import orjson
+import yaml
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import Schema
@@ -68,7 +70,14 @@ def document(version: str) -> dict[str, Any]:
                 path=path,
                 operations={endpoint.method.lower(): _operation(endpoint, parameters)},
             )
-    return spec.to_dict()
+    # Through JSON and back: apispec hands on ordered dicts and the domain's enumerations, and
+    # what is served, written and compared shall be the same plain values.
+    return cast("dict[str, Any]", orjson.loads(orjson.dumps(spec.to_dict())))
+
+
+def to_yaml(version: str) -> str:
+    """Return the description as the text of `openapi.yaml`."""
+    return yaml.safe_dump(document(version), sort_keys=False, allow_unicode=True, width=100)
 
 
 def _schema_name(schema: Any) -> str:

@@ -122,8 +122,15 @@ def document(error: ServiceError) -> dict[str, object]:
 
 
 def _by_field(error: ValidationError) -> dict[str, object]:
-    messages = error.messages
-    return dict(messages) if isinstance(messages, dict) else {"_schema": messages}
+    messages = _with_text_names(error.messages)
+    return messages if isinstance(messages, dict) else {"_schema": messages}
+
+
+def _with_text_names(messages: object) -> object:
+    """Return marshmallow's messages with the indexes of lists as text, as JSON needs names."""
+    if isinstance(messages, dict):
+        return {str(name): _with_text_names(inner) for name, inner in messages.items()}
+    return messages
 
 
 def problem(error: ServiceError) -> Response:
@@ -140,8 +147,9 @@ def init_app(app: Flask) -> None:
     """Make every failure of every request leave as a problem document."""
 
     def expected(error: ServiceError) -> Response:
-        if error.__cause__ is not None:
-            # The text is for the caller; what lies behind it is for the operator.
+        if error.__cause__ is not None and status_of(error) >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            # The text is for the caller; what lies behind it is for the operator. What a
+            # caller did wrong concerns the caller alone, and must not fill the log.
             log.warning(
                 "request.failed",
                 extra={"request_id": request_id(), "code": error.code},
@@ -159,7 +167,7 @@ def init_app(app: Flask) -> None:
     def http(error: HTTPException) -> Response:
         kind = _FROM_HTTP.get(HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR))
         if kind is None:
-            return unforeseen(error)
+            return unforeseen(getattr(error, "original_exception", None) or error)
         response = problem(kind())
         for name, value in error.get_headers():
             if name == "Allow":

@@ -28,9 +28,6 @@ class PageSchema(Schema):
 class ProblemSchema(Schema):
     """An error (RFC 9457)."""
 
-    class Meta:
-        additional_properties = False
-
     type = fields.String(
         required=True, metadata=about("`/problems/{code}`: a page with cause and cure.")
     )

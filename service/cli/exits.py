@@ -1,0 +1,85 @@
+"""Exit codes: the one table, as the contract names them."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from types import MappingProxyType
+from typing import Final
+
+from service.domain import errors
+
+
+class Exit(IntEnum):
+    DONE = 0
+    VERDICT_IS_NO = 1
+    USAGE = 2
+    NOT_AUTHORISED = 3
+    UNAVAILABLE = 4
+    """Also what is still pending: try again."""
+    BUG = 5
+
+
+EXITS: Final = MappingProxyType(
+    {
+        errors.UnauthenticatedError: Exit.NOT_AUTHORISED,
+        errors.ForbiddenError: Exit.NOT_AUTHORISED,
+        errors.PolicyDeniedError: Exit.NOT_AUTHORISED,
+        errors.InvalidRequestError: Exit.USAGE,
+        errors.MalformedBodyError: Exit.BUG,
+        errors.BodyTooLargeError: Exit.USAGE,
+        errors.UnsupportedMediaTypeError: Exit.BUG,
+        errors.NotAcceptableError: Exit.USAGE,
+        errors.NotFoundError: Exit.USAGE,
+        errors.MethodNotAllowedError: Exit.BUG,
+        errors.InvalidReferenceError: Exit.USAGE,
+        errors.TagDigestMismatchError: Exit.VERDICT_IS_NO,
+        errors.ImageNotFoundError: Exit.USAGE,
+        errors.DescriptorMismatchError: Exit.USAGE,
+        errors.UnsupportedFormatError: Exit.USAGE,
+        errors.IdempotencyKeyReusedError: Exit.USAGE,
+        errors.RequestInProgressError: Exit.UNAVAILABLE,
+        errors.KeyNotFoundError: Exit.USAGE,
+        errors.KeyExistsError: Exit.USAGE,
+        errors.KeyNotNamedError: Exit.USAGE,
+        errors.KeyNotUsableError: Exit.USAGE,
+        errors.UnsupportedAlgorithmError: Exit.USAGE,
+        errors.TokenNotFoundError: Exit.USAGE,
+        errors.HSMUnavailableError: Exit.UNAVAILABLE,
+        errors.PINRefusedError: Exit.UNAVAILABLE,
+        errors.KeyMissingOnTokenError: Exit.UNAVAILABLE,
+        errors.SignatureCheckFailedError: Exit.UNAVAILABLE,
+        errors.RegistryNotConfiguredError: Exit.USAGE,
+        errors.RegistryUnavailableError: Exit.UNAVAILABLE,
+        errors.RegistryDeniedError: Exit.UNAVAILABLE,
+        errors.RegistryRefusedError: Exit.UNAVAILABLE,
+        errors.AttachConflictError: Exit.UNAVAILABLE,
+        errors.StoreUnavailableError: Exit.UNAVAILABLE,
+        errors.LeaseLostError: Exit.UNAVAILABLE,
+        errors.BusyError: Exit.UNAVAILABLE,
+        errors.CredentialExistsError: Exit.USAGE,
+        errors.AdminExistsError: Exit.USAGE,
+        errors.ConfigurationError: Exit.USAGE,
+        errors.InternalError: Exit.BUG,
+    }
+)
+
+_WORST_FIRST: Final = (
+    Exit.BUG,
+    Exit.NOT_AUTHORISED,
+    Exit.USAGE,
+    Exit.VERDICT_IS_NO,
+    Exit.UNAVAILABLE,
+)
+"""Of several failures the one that a retry will not mend decides."""
+
+
+def exit_for(code: str, *, retryable: bool) -> Exit:
+    """Return the exit code of a problem; one of a newer service is judged by `retryable`."""
+    kind = errors.by_code(code)
+    if kind is not None:
+        return EXITS[kind]
+    return Exit.UNAVAILABLE if retryable else Exit.USAGE
+
+
+def worst(exits: set[Exit]) -> Exit:
+    return next((candidate for candidate in _WORST_FIRST if candidate in exits), Exit.DONE)

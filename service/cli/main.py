@@ -1,0 +1,79 @@
+"""`sealwright`: finds the command, and makes of whatever comes an exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from types import MappingProxyType
+from typing import Final
+
+import click
+
+from service.cli.exits import Exit
+from service.cli.lazy import LazyCommand, LazyGroup
+
+INTERRUPTED: Final = 130  # 128 and SIGINT's number, as shells have it
+
+COMMANDS: Final = MappingProxyType(
+    {
+        "sign": LazyCommand("service.cli.sign:sign", "Sign images."),
+        "verify": LazyCommand("service.cli.verify:verify", "Verify images at their registries."),
+        "keys": LazyCommand("service.cli.keys:keys", "List, show and make keys."),
+        "credentials": LazyCommand(
+            "service.cli.credentials:credentials", "Make, list and revoke credentials."
+        ),
+        "outbox": LazyCommand("service.cli.outbox:outbox", "Show and retry deliveries."),
+        "slots": LazyCommand("service.cli.slots:slots", "Show slots; retry a refused PIN."),
+        "explain": LazyCommand("service.cli.explain:explain", "Explain an error code."),
+        "openapi": LazyCommand("service.cli.openapi:openapi", "Print openapi.yaml."),
+        "dev": LazyCommand("service.dev.command:dev", "Run the whole product on loopback (local)."),
+        "serve": LazyCommand("service.cli.processes:serve", "Run the API (local)."),
+        "worker": LazyCommand("service.cli.processes:worker", "Deliver attachments (local)."),
+        "db": LazyCommand("service.cli.local:db", "Migrate the database (local)."),
+        "config": LazyCommand("service.cli.local:config", "Check the configuration (local)."),
+        "doctor": LazyCommand("service.cli.local:doctor", "Find out what is wrong (local)."),
+    }
+)
+"""Every command; whoever adds one adds its line here."""
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="sealwright")
+def cli() -> None:
+    """Sign container images with keys that never leave an HSM.
+
+    Commands are HTTP clients of the service named by SEALWRIGHT_URL, with the credential in
+    the file named by SEALWRIGHT_TOKEN_FILE, except those marked local.
+
+    Exit codes: 0 done, 1 the verdict is no, 2 usage, 3 not authorised, 4 unavailable or still
+    pending (retry), 5 bug.
+    """
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    try:
+        code = cli.main(
+            None if arguments is None else list(arguments),
+            prog_name="sealwright",
+            standalone_mode=False,
+        )
+    except click.ClickException as error:
+        error.show()
+        return Exit.USAGE
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - outermost: each failure must end in its exit code
+        # Imported here, because a command that succeeds has no use for it.
+        from service.cli.failures import report  # noqa: PLC0415
+
+        return report(error)
+    return code if isinstance(code, int) else Exit.DONE
+
+
+def main() -> None:
+    sys.exit(run())

@@ -1,0 +1,48 @@
+"""`sealwright verify`: `POST /v1/verifications`."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import click
+
+from service.cli.exits import Exit
+from service.cli.output import as_json, emit, finish, say
+from service.cli.remote import client
+
+MAX_IMAGES: Final = 100  # of one request
+
+
+@click.command()
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@as_json
+def verify(images: tuple[str, ...], *, json_wanted: bool) -> None:
+    """Verify each IMAGE at its registry.
+
+    Exit code 1: an image is rejected or unsigned. 4: for some nobody could tell.
+    """
+    service = client()
+    results: list[dict[str, Any]] = []
+    for first in range(0, len(images), MAX_IMAGES):
+        results += service.verify(images[first : first + MAX_IMAGES])["results"]
+    if json_wanted:
+        emit({"results": results})
+    else:
+        for result in results:
+            _tell(result)
+    finish(_exit({result["verdict"] for result in results}))
+
+
+def _tell(result: dict[str, Any]) -> None:
+    say(f"{result['verdict']:<8}  {result['reference']}")
+    for reason in result["reasons"]:
+        say(f"          {reason['text']} ({reason['code']})")
+    for warning in result["warnings"]:
+        say(f"          warning: {warning['text']} ({warning['code']})")
+
+
+def _exit(verdicts: set[str]) -> Exit:
+    """Nothing but `verified` is a yes: a verdict of a newer service is not taken for one."""
+    if verdicts <= {"verified"}:
+        return Exit.DONE
+    return Exit.UNAVAILABLE if verdicts <= {"verified", "unknown"} else Exit.VERDICT_IS_NO
