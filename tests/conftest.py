@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 pytest_plugins = [
+    "tests.support.edge",
     "tests.support.postgres",
     "tests.support.registry",
     "tests.support.softhsm",
