@@ -17,7 +17,7 @@ help: ## Show this list.
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | awk -F'|' '{printf "make %-12s %s\n", $$1, $$2}'
 
 demo: .venv/.ok | run-packages ## Push a real image, sign it, verify it, tamper with it; prints PASS.
-	@$(BIN)/python scripts/demo
+	@$(BIN)/python -m scripts.demo
 
 test: lint types layers tests ## Lint, types, layers, every test.
 
