@@ -6,6 +6,7 @@ none of them cures is reported, and the token then left alone for a moment.
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -29,8 +30,13 @@ from hsm.login import PIN, PINGate, log_in
 from hsm.module import Module
 from hsm.tokens import TokenAddress, close, find_token, probe_login, serial_of
 
-MAX_ATTEMPTS: Final = 6  # each rung once, with a second error in between
+MAX_ATTEMPTS: Final = 8  # each rung once and the module's four times, with errors in between
 CHECKOUT_SECONDS: Final = 5.0  # longer than a chunk of signatures, shorter than a request
+
+# What is done about a broken connection: seconds to wait, and whether C_Initialize follows.
+# First without it, because it ends the sessions of all tokens of the module. The waits are for
+# tokens that come to in a moment: SoftHSM looks broken to one process while another logs in.
+_MODULE_STEPS: Final = ((0.01, False), (0.03, False), (0.05, True), (0.1, True))
 
 T = TypeVar("T")
 
@@ -149,8 +155,7 @@ class TokenPool:
         error = failed.error
         ladder.attempts += 1
         if isinstance(error, TokenAbsentError):
-            # A network HSM that came back, and a new token, show only after C_Initialize.
-            self._reinit(ladder, failed)
+            self._mend_module(ladder, failed)
             return
         if ladder.attempts >= MAX_ATTEMPTS:
             raise self._unavailable() from error
@@ -160,10 +165,7 @@ class TokenPool:
             case Rung.LOGIN:
                 self._forget_login(failed.generation)
             case Rung.MODULE:
-                if ladder.looked or not self._token_answers(failed.epoch):
-                    self._reinit(ladder, failed)
-                ladder.looked = True
-                self.distrust(failed.generation)
+                self._mend_module(ladder, failed)
             case Rung.CAPACITY:
                 raise self._unavailable() from error
             case Rung.PIN:
@@ -182,27 +184,19 @@ class TokenPool:
         ladder.relogged = True
         self._forget_login(failed.generation)
 
-    def _reinit(self, ladder: _Ladder, failed: _FailedError) -> None:
-        if ladder.reinitialised:
+    def _mend_module(self, ladder: _Ladder, failed: _FailedError) -> None:
+        if ladder.module_steps == len(_MODULE_STEPS):
             if isinstance(failed.error, TokenAbsentError):
                 raise failed.error
             raise self._unavailable() from failed.error
-        ladder.reinitialised = True
-        modules.load(self.address.module).reinit(failed.epoch)
-
-    def _token_answers(self, epoch: int) -> bool:
-        """Ask for C_GetTokenInfo, and nothing more."""
-        login = self._login
-        if login is None or login.epoch != epoch:
-            return True  # somebody has climbed already: see what a new session says
-        with modules.load(self.address.module).use() as now:
-            if now != epoch:
-                return True
-            try:
-                login.token.slot.get_token()
-            except pkcs11.PKCS11Error:
-                return False
-            return True
+        seconds, reinit = _MODULE_STEPS[ladder.module_steps]
+        ladder.module_steps += 1
+        # Spread, so that processes which disturbed each other do not meet again.
+        time.sleep(seconds * random.uniform(0.5, 1.5))  # noqa: S311 -- no secret depends on it
+        self.distrust(failed.generation)
+        if reinit:
+            # A network HSM that came back, and a new token, show only after this.
+            modules.load(self.address.module).reinit(failed.epoch)
 
     def _logged_in(self) -> bool:
         login = self._login
@@ -321,9 +315,8 @@ class _Ladder:
     """How far one `run` has climbed."""
 
     attempts: int = 0
-    looked: bool = False
     relogged: bool = False
-    reinitialised: bool = False
+    module_steps: int = 0
 
 
 class _FailedError(Exception):

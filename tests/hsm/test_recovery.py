@@ -61,7 +61,7 @@ def test_a_single_error_does_not_end_everybodys_sessions(
     assert not finalized
 
 
-def test_a_lasting_error_initialises_once_and_then_fails_fast(
+def test_a_lasting_error_initialises_twice_and_then_fails_fast(
     pool: hsm.TokenPool, key: ECKey, token: TokenFixture
 ) -> None:
     assert signed(key.sign(pool))
@@ -74,7 +74,7 @@ def test_a_lasting_error_initialises_once_and_then_fails_fast(
         [second] = key.sign(pool)
         assert isinstance(first, hsm.HSMUnavailableError)
         assert isinstance(second, hsm.HSMUnavailableError)
-        assert len(finalized) == 1
+        assert len(finalized) == 2
         assert len(calls) == tried
         assert first.retry_after is not None
         assert 0 < first.retry_after <= 0.5

@@ -1,4 +1,4 @@
-"""One of several processes that log in to a token at the same moment; counts its C_Login calls.
+"""One of several processes that log in to a token at the same moment; records what the token said of the PIN.
 
 Arguments: module, label, PIN file, and a directory that the processes share.
 """
@@ -18,7 +18,9 @@ from service.domain.clock import SystemClock
 from service.domain.errors import ServiceError
 from service.keyring import Keyring, TokenConfig
 from service.ports.store import Lease
-from tests.support.faults import replaced
+from tests.support.faults import CKR_OK, replaced
+
+CKR_PIN_INCORRECT = 0xA0
 
 
 class FileLatch:
@@ -63,8 +65,10 @@ def main() -> None:
 
     def make(function: Callable[..., int]) -> Callable[..., int]:
         def call(*arguments: int) -> int:
-            os.write(log, b".")
-            return function(*arguments)
+            returned = function(*arguments)
+            # Other codes mean that the token did not come to look at the PIN.
+            os.write(log, {CKR_OK: b"right ", CKR_PIN_INCORRECT: b"wrong "}.get(returned, b""))
+            return returned
 
         return call
 
