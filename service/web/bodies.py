@@ -17,7 +17,6 @@ from flask import Request
 from service.domain.errors import BodyTooLargeError, MalformedBodyError, UnsupportedMediaTypeError
 from service.domain.limits import MAX_BODY_BYTES
 
-
 READ_AT_MOST: Final = MAX_BODY_BYTES + 1
 
 

@@ -168,7 +168,7 @@ class Routes:
 
 
 def register(app: Flask, endpoint: Endpoint) -> None:
-    def view(**parts: str) -> Response:
+    def view(**parts: str | int) -> Response:
         operations = cast("Operations", current_app.extensions[EXTENSION])
         caller = None
         if not endpoint.public:
@@ -202,9 +202,9 @@ def _presented() -> Presented:
     return Presented(unverified_bearer=token.strip())
 
 
-def _check_path(parts: Mapping[str, str]) -> None:
+def _check_path(parts: Mapping[str, str | int]) -> None:
     # No name of ours holds a control character, and PostgreSQL cannot even be asked for NUL.
-    if not all(part.isprintable() for part in parts.values()):
+    if not all(str(part).isprintable() for part in parts.values()):
         raise NotFoundError
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Final
 
-from flask import Response, current_app, render_template, send_file
+from flask import Response, current_app, render_template, request
 
 from service.domain import errors
 from service.web.responses import answer, text
@@ -79,4 +79,7 @@ def show_asset(call: Call, name: str) -> Response:
         path, content_type = files(_SWAGGER_UI) / "dist" / name, _THEIRS[name]
     else:
         raise errors.NotFoundError
-    return send_file(str(path), mimetype=content_type, max_age=3600)
+    response = text(path.read_bytes(), content_type, headers={"Cache-Control": "max-age=3600"})
+    response.add_etag()
+    response.make_conditional(request)
+    return response

@@ -15,6 +15,7 @@ from service.domain.pages import PageRequest
 
 MAX_CURSOR_CHARS: Final = 512  # ours are far shorter
 DIGEST_PATTERN: Final = "^sha256:[0-9a-f]{64}$"
+NAME_PATTERN: Final = "^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$"
 _RFC3339: Final = re.compile(
     r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
 )
@@ -32,21 +33,22 @@ def printable(value: str) -> None:
         raise ValidationError("Must not hold control characters.")
 
 
-def text(
-    description: str, *, most: int, least: int = 1, required: bool = False, **more: Any
-) -> fields.String:
+def text(description: str, *, most: int, least: int = 1, required: bool = False) -> fields.String:
     """Return a field for one line of text."""
     return fields.String(
         required=required,
         validate=[validate.Length(least, most), printable],
         metadata=about(description),
-        **more,
     )
 
 
 def name(description: str, *, required: bool = False) -> fields.String:
-    """Return a field for a name that the domain will parse."""
-    return text(description, most=MAX_NAME_CHARS, required=required)
+    """Return a field for a name. The pattern is documentation: the domain parses names."""
+    return fields.String(
+        required=required,
+        validate=[validate.Length(1, MAX_NAME_CHARS), printable],
+        metadata={**about(description), "pattern": NAME_PATTERN},
+    )
 
 
 class StrictBoolean(fields.Boolean):
