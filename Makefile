@@ -7,7 +7,7 @@ PYTEST := $(BIN)/pytest
 # Compiled for every platform and every Python that we support, with hashes and without the
 # address of an index.
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-header --no-annotate --no-emit-index-url
+	--no-header --no-annotate
 
 .PHONY: help demo test lint types layers tests conformance bench image token openapi lock clean \
 	format python-packages run-packages test-packages image-packages

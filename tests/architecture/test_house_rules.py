@@ -76,6 +76,9 @@ def broad_handlers(text: str) -> Iterator[int]:
         names = {"" if kind is None else dotted(kind) for kind in caught}
         if not names & {"", "Exception", "BaseException"}:
             continue
+        last = node.body[-1]
+        if isinstance(last, ast.Raise) and last.exc is None:
+            continue  # it only cleans up on the way, whatever passes
         # On the line itself (beyond the name of a lint rule), or the lines between it and
         # the first statement, or the line before.
         near = range(node.lineno - 1, node.body[0].lineno + 1)
@@ -124,10 +127,12 @@ def test_a_broad_except_needs_a_reason_and_a_reason_is_enough() -> None:
     bare = "try:\n    f()\nexcept Exception:\n    g()\n"
     only_lint = "try:\n    f()\nexcept Exception:  # noqa: BLE001\n    g()\n"
     explained = "try:\n    f()\nexcept Exception:  # the outermost rim\n    g()\n"
+    passing = "try:\n    f()\nexcept BaseException:\n    g()\n    raise\n"
     narrow = "try:\n    f()\nexcept OSError:\n    g()\n"
     assert list(broad_handlers(bare)) == [3]
     assert list(broad_handlers(only_lint)) == [3]
-    assert list(broad_handlers(explained)) == list(broad_handlers(narrow)) == []
+    for text in (explained, passing, narrow):
+        assert list(broad_handlers(text)) == []
 
 
 def tracked() -> list[Path]:
