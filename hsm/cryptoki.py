@@ -1,7 +1,7 @@
 """The C functions that python-pkcs11 does not bind, called through ctypes (PKCS#11 2.40, 5).
 
-These are C_Initialize with arguments, C_Finalize without the GIL, C_Login and C_Logout on a
-session that is already open, C_InitToken, and C_GetTokenInfo with its memory figures.
+These are C_Initialize with arguments, C_Finalize without the GIL, C_Login on a session that is
+already open, C_InitToken, and C_GetTokenInfo with its memory figures.
 
 A module returns one static function list, so ours and python-pkcs11's are the same. p11-kit's
 client and proxy return a new one, with state of its own, at each call: `shared` is false then,
@@ -11,7 +11,6 @@ and none of these functions may be used on what python-pkcs11 has opened.
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
@@ -31,8 +30,7 @@ _C_FINALIZE: Final = 1
 _C_GET_TOKEN_INFO: Final = 6
 _C_INIT_TOKEN: Final = 9
 _C_LOGIN: Final = 18
-_C_LOGOUT: Final = 19
-_FUNCTIONS: Final = 20  # as far as we need the list of CK_FUNCTION_LIST
+_FUNCTIONS: Final = 19  # as far as we need the list of CK_FUNCTION_LIST
 
 _LABEL_BYTES: Final = 32  # CK_TOKEN_INFO.label, padded with blanks
 
@@ -109,14 +107,6 @@ class _TokenInfo(ctypes.Structure):
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """What C_GetTokenInfo says that python-pkcs11 leaves out; None where it does not say."""
-
-    sessions: int | None
-    free_private_bytes: int | None
-
-
 class Cryptoki:
     """The function list of one module. ctypes lets go of the GIL during each call."""
 
@@ -170,9 +160,6 @@ class Cryptoki:
             )
         )
 
-    def logout(self, session: int) -> None:
-        _check(self._call(_C_LOGOUT, ctypes.c_ulong(session)))
-
     def init_token(self, slot: int, so_pin: bytes, label: str) -> None:
         padded = label.encode().ljust(_LABEL_BYTES)
         if len(padded) > _LABEL_BYTES:
@@ -187,14 +174,12 @@ class Cryptoki:
             )
         )
 
-    def counts(self, slot: int) -> Counts:
+    def free_private_bytes(self, slot: int) -> int | None:
+        """C_GetTokenInfo: the memory left for keys, or None where the token does not say."""
         info = _TokenInfo()
         _check(self._call(_C_GET_TOKEN_INFO, ctypes.c_ulong(slot), ctypes.byref(info)))
-
-        def told(figure: int) -> int | None:
-            return None if figure == _UNAVAILABLE else figure
-
-        return Counts(told(info.session_count), told(info.free_private_memory))
+        figure = int(info.free_private_memory)
+        return None if figure == _UNAVAILABLE else figure
 
 
 def _check(returned: int) -> None:

@@ -26,7 +26,6 @@ from hsm.cryptoki import (
     CKR_CRYPTOKI_ALREADY_INITIALIZED,
     CKR_CRYPTOKI_NOT_INITIALIZED,
     CKR_OK,
-    Counts,
     Cryptoki,
 )
 from hsm.errors import CallStuckError, ModuleInheritedError, ModuleLoadError
@@ -162,10 +161,10 @@ class Module:
     def slots(self) -> list[pkcs11.Slot]:
         return self._library.get_slots()
 
-    def counts(self, slot: pkcs11.Slot) -> Counts:
+    def free_private_bytes(self, slot: pkcs11.Slot) -> int | None:
         if not self._library.cryptoki.shared:
-            return Counts(None, None)
-        return self._library.cryptoki.counts(slot.slot_id)
+            return None
+        return self._library.cryptoki.free_private_bytes(slot.slot_id)
 
     def login(self, token: pkcs11.Token, session: pkcs11.Session, pin: str) -> None:
         """C_Login; to be logged in already is success.

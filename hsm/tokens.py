@@ -59,7 +59,7 @@ def _look(module: Module, token: pkcs11.Token) -> Slot:
         flags=tuple(
             sorted(flag.name.lower() for flag in pkcs11.TokenFlag if flag in flags and flag.name)
         ),
-        free_bytes=module.counts(token.slot).free_private_bytes,
+        free_bytes=module.free_private_bytes(token.slot),
     )
 
 
