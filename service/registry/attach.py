@@ -30,12 +30,14 @@ from service.formats.siglist import (
     signature_tag,
 )
 from service.ports.registry import Attached, Manifest
-from service.registry.client import MissingBlobError, OCIClient
+from service.registry.client import MissingBlobError, OCIClient, TornReadError
 from service.registry.session import Access
 
 MAX_ROUNDS: Final = 8  # as many foreign writers in a row mean that somebody is in a loop
 FIRST_PAUSE_SECONDS: Final = 0.1  # about as long as a foreign read-modify-write takes
 MAX_PAUSE_SECONDS: Final = 2.0
+TORN_READS: Final = 5  # in a row: then it is a fault, and the outbox's to wait for
+TORN_PAUSE_SECONDS: Final = 0.02  # a link is written within a millisecond
 
 
 class SigTagAttacher:
@@ -90,9 +92,17 @@ class SigTagAttacher:
         raise AttachConflictError(f"{tag} was overwritten {MAX_ROUNDS} times in a row")
 
     def _read(self, repository: Repository, tag: str, deadline: float) -> Manifest | None:
-        return self._client.manifest_until(
-            repository, tag, Access.push(repository), deadline=deadline
-        )
+        access = Access.push(repository)
+        attempt = 0
+        while True:
+            try:
+                return self._client.manifest_until(repository, tag, access, deadline=deadline)
+            except TornReadError as error:
+                pause = self._jittered(TORN_PAUSE_SECONDS * 2**attempt)
+                attempt += 1
+                if attempt == TORN_READS or self._clock.monotonic() + pause >= deadline:
+                    raise error.refusal from error
+                self._sleep(pause)
 
     def _write(
         self,
@@ -127,10 +137,13 @@ class SigTagAttacher:
     def _pause(self, round_number: int, tag: str, deadline: float) -> None:
         """Wait before another round, each time longer, and never as long as somebody else."""
         longest = min(FIRST_PAUSE_SECONDS * 2**round_number, MAX_PAUSE_SECONDS)
-        pause = longest * (0.5 + self._jitter() / 2)
+        pause = self._jittered(longest)
         if self._clock.monotonic() + pause >= deadline:
             raise AttachConflictError(f"{tag} was overwritten until the time was up")
         self._sleep(pause)
+
+    def _jittered(self, longest: float) -> float:
+        return longest * (0.5 + self._jitter() / 2)
 
 
 def _plan(

@@ -137,6 +137,8 @@ class Authorizer:
     def _token(self, answer: Answer, asked: float) -> _Token:
         name = f"the token service of {self._config.host}"
         if 400 <= answer.status < 500 and answer.status not in (404, 408, 429):  # noqa: PLR2004 - RFC 9110, 15.5
+            with self._lock:
+                self._login = None
             raise RegistryDeniedError(f"{name} answered {answer.status}")
         if answer.status != 200:  # noqa: PLR2004 - OK
             raise answer.refusal(
@@ -165,13 +167,14 @@ class Authorizer:
 def parse_challenges(header: str) -> Mapping[str, Mapping[str, str]]:
     """Return the parameters of each challenge by its scheme, names in lower case."""
     starts = list(_CHALLENGE.finditer(_masked(header)))
-    ends = [start.start() for start in starts[1:]] + [len(header)]
+    ends = [*(start.start() for start in starts), len(header)][1:]
+    # From the last to the first, so that of two with one scheme the first one counts.
     return {
         start["scheme"].lower(): {
             name.lower(): re.sub(r"\\(.)", r"\1", quoted) or bare
             for name, quoted, bare in _PARAMETER.findall(header[start.end() : end])
         }
-        for start, end in zip(reversed(starts), reversed(ends), strict=True)
+        for start, end in reversed(list(zip(starts, ends, strict=False)))
     }
 
 

@@ -35,11 +35,23 @@ from service.registry.session import Access, RegistrySession
 UPLOAD_ATTEMPTS: Final = 3
 _RACED: Final = frozenset({"DIGEST_INVALID", "BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"})
 _LACKS_BLOB: Final = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"})
-_OK, _CREATED, _ACCEPTED, _NOT_FOUND = 200, 201, 202, 404
+_OK, _CREATED, _ACCEPTED, _NOT_FOUND, _INTERNAL_SERVER_ERROR = 200, 201, 202, 404, 500
 
 
 class MissingBlobError(Exception):
     """The registry refuses a manifest for want of a blob that it lists. For `attach` alone."""
+
+
+class TornReadError(Exception):
+    """A 500 to a read: docker-registry's answer while somebody writes the same link.
+
+    Its filesystem storage writes links in place, so a reader may meet an empty one. For
+    `attach` alone, which reads where others write; `refusal` is what it means to others.
+    """
+
+    def __init__(self, refusal: ServiceError) -> None:
+        super().__init__(str(refusal))
+        self.refusal = refusal
 
 
 class OCIClient:
@@ -69,19 +81,21 @@ class OCIClient:
             Access.pull(repository),
             headers={"Accept": ACCEPT},
         )
-        if answer.status == _NOT_FOUND and head_says_absent(answer):
-            return None
         if answer.status == _OK and (told := described(answer)) is not None:
             compare(answer, reference, told.digest)
             return told
         if answer.status not in (_OK, _NOT_FOUND):
             raise self._refusal(answer, "a question for a manifest")
-        # The head alone does not tell: a proxy's 404, or a registry that leaves headers out.
+        # A 404 without a body may be anybody's, and some registries leave headers out.
         found = self.manifest(repository, reference)
         return None if found is None else found.descriptor
 
     def manifest(self, repository: Repository, reference: str | Digest) -> Manifest | None:
-        return self.manifest_until(repository, reference, Access.pull(repository), deadline=None)
+        access = Access.pull(repository)
+        try:
+            return self.manifest_until(repository, reference, access, deadline=None)
+        except TornReadError as error:
+            raise error.refusal from error
 
     def manifest_until(
         self,
@@ -91,7 +105,11 @@ class OCIClient:
         *,
         deadline: float | None,
     ) -> Manifest | None:
-        """As `manifest`, with the access to ask for and a deadline (monotonic)."""
+        """As `manifest`, with the access to ask for and a deadline (monotonic).
+
+        Raises:
+            TornReadError: the registry could not read what it has, just now.
+        """
         session = self._session(repository)
         answer = session.request(
             "GET",
@@ -101,6 +119,8 @@ class OCIClient:
             max_bytes=session.config.limits.max_manifest_bytes,
             deadline=deadline,
         )
+        if answer.status == _INTERNAL_SERVER_ERROR:
+            raise TornReadError(self._refusal(answer, "a request for a manifest"))
         if not self._found(answer, "a request for a manifest"):
             return None
         digest = Digest.of(answer.content)
