@@ -1,0 +1,87 @@
+"""A process that attaches signatures: ours under a lock between processes, or a foreign one.
+
+Started by tests as `python -m tests.support.attach_process MODE …`; says `ready`, waits for a
+line on its standard input, works, and ends. The lock file stands for the lease of the outbox.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import sys
+from pathlib import Path
+
+import urllib3
+
+from service.domain.clock import SystemClock
+from service.domain.digests import Digest
+from service.domain.references import Repository
+from service.domain.signing import SignatureLayer
+from service.registry import OCIClient, RegistryBook, SigTagAttacher
+
+MEDIA_TYPE = "application/vnd.dev.cosign.simplesigning.v1+json"
+SIGNATURE = "dev.cosignproject.cosign/signature"
+OCI = "application/vnd.oci.image.manifest.v1+json"
+
+
+def layer(name: str) -> SignatureLayer:
+    return SignatureLayer(MEDIA_TYPE, f"payload {name}".encode(), ((SIGNATURE, name),))
+
+
+def ours(registries: Path, repository: Repository, subject: Digest, names: list[str]) -> None:
+    clock = SystemClock()
+    attacher = SigTagAttacher(OCIClient(RegistryBook(registries), clock), clock)
+    with registries.with_suffix(".lock").open("w") as lock:
+        for name in names:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            attacher.attach(repository, subject, [layer(name)], seconds=60)
+            fcntl.flock(lock, fcntl.LOCK_UN)
+
+
+def foreign(repository: Repository, subject: Digest, names: list[str]) -> None:
+    """Append as cosign does: read, modify, write, and neither lock nor look back."""
+    http = urllib3.PoolManager(retries=False, timeout=30)
+    base = f"http://{repository.host}/v2/{repository.path}"
+    url = f"{base}/manifests/sha256-{subject.hex}.sig"
+    for name in names:
+        payload = layer(name).content
+        found = http.request("GET", url, headers={"Accept": OCI})
+        manifest = json.loads(found.data) if found.status == 200 else {"layers": []}
+        config = json.dumps({"foreign": name}).encode()
+        for blob in (payload, config):
+            begun = http.request("POST", f"{base}/blobs/uploads/")
+            done = f"{begun.headers['Location']}&digest={Digest.of(blob)}"
+            assert http.request("PUT", done, body=blob).status == 201
+        entry = {
+            "mediaType": MEDIA_TYPE,
+            "size": len(payload),
+            "digest": str(Digest.of(payload)),
+            "annotations": {SIGNATURE: name, "foreign": "<kept>"},
+        }
+        document = {
+            "schemaVersion": 2,
+            "mediaType": OCI,
+            "config": {
+                "mediaType": "application/vnd.oci.image.config.v1+json",
+                "size": len(config),
+                "digest": str(Digest.of(config)),
+            },
+            "layers": [*manifest["layers"], entry],
+        }
+        body = json.dumps(document).encode()
+        assert http.request("PUT", url, body=body, headers={"Content-Type": OCI}).status == 201
+
+
+def main() -> None:
+    mode, registries, host, path, subject, *names = sys.argv[1:]
+    repository = Repository(host, path)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    if mode == "ours":
+        ours(Path(registries), repository, Digest(subject), names)
+    else:
+        foreign(repository, Digest(subject), names)
+
+
+if __name__ == "__main__":
+    main()
