@@ -1,0 +1,61 @@
+"""Tells the database's own failures (could not check) from ours (wrong)."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+from sqlalchemy.exc import (
+    DatabaseError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    ProgrammingError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from service.domain.errors import StoreUnavailableError
+
+RETRY_SECONDS: Final = 1.0  # a restart or a failover takes about so long
+_NOT_MIGRATED: Final = frozenset({"42P01", "42703", "3F000"})  # undefined table, column, schema
+_TRANSIENT: Final = frozenset({"40001", "40P01"})  # serialization failure, deadlock
+
+DATABASE_ERRORS: Final = (DBAPIError, PoolTimeoutError, sqlite3.Error, OSError)
+"""What `unavailable` can judge: the driver's errors, the pool's, and those of the lock file."""
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """Return PostgreSQL's code for what went wrong, if the error carries one."""
+    original = error.orig if isinstance(error, DBAPIError) else error
+    state = getattr(original, "sqlstate", None)
+    return state if isinstance(state, str) else None
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same transaction, run again at once, may well succeed."""
+    return sqlstate(error) in _TRANSIENT
+
+
+def is_disconnect(error: BaseException) -> bool:
+    """Whether the connection was found dead, as pooled ones are after the server restarted."""
+    return isinstance(error, DBAPIError) and error.connection_invalidated
+
+
+def is_not_migrated(error: BaseException) -> bool:
+    """Whether a table is missing; SQLite tells so in words only."""
+    return sqlstate(error) in _NOT_MIGRATED or "no such table" in str(error)
+
+
+def unavailable(error: BaseException) -> StoreUnavailableError | None:
+    """Return what to tell the caller; None if the statement or its data are at fault (a bug)."""
+    if isinstance(error, (IntegrityError, DataError, sqlite3.IntegrityError)):
+        return None
+    if is_not_migrated(error):
+        return StoreUnavailableError("the database is not migrated", retry_after=RETRY_SECONDS)
+    if isinstance(error, (ProgrammingError, sqlite3.ProgrammingError)):
+        return None
+    kinds = (DatabaseError, InterfaceError, PoolTimeoutError, sqlite3.Error, OSError)
+    if isinstance(error, kinds):
+        return StoreUnavailableError("the database did not answer", retry_after=RETRY_SECONDS)
+    return None

@@ -1,0 +1,200 @@
+"""Intents and outcomes (docs/signing-cycle.md, steps 6 and 9) and what came of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, bindparam, select, update
+
+from service.domain.clock import from_millis
+from service.domain.pages import Page, PageRequest
+from service.domain.signing import Intent, Outcome, Signature, UnknownOutcome
+from service.ports.store import Completed, SignatureFilter
+from service.store.bulk import BulkInsert
+from service.store.completion import complete
+from service.store.database import Database
+from service.store.paging import conditions, limit_of, number_after, page_of
+from service.store.rows import (
+    SIGNATURES,
+    STATEMENT_COLUMNS,
+    payload_sha256,
+    signature_from,
+    statement_from,
+    statement_values,
+)
+from service.store.schema import OPEN, STANDING, intents, signatures
+from service.store.sql import any_of, database_now, now_ms
+
+_INSERT: Final = BulkInsert(
+    intents,
+    (
+        "id",
+        "request_id",
+        "item",
+        *STATEMENT_COLUMNS,
+        "payload_sha256",
+        "credential_id",
+        "attach",
+        "replaces",
+        "state",
+        "owner",
+        "lease_until",
+        "created_at",
+    ),
+)
+_SUPERSEDE: Final = (
+    update(intents)
+    .where(
+        any_of(intents.c.statement_hash, "hashes"),
+        OPEN,
+        intents.c.lease_until < bindparam("now"),
+    )
+    .values(state="superseded")
+    .returning(intents.c.id, intents.c.statement_hash, intents.c.seq)
+)
+_RENEW: Final = (
+    update(intents)
+    .where(
+        intents.c.request_id == bindparam("request"),
+        intents.c.owner == bindparam("holder"),
+        OPEN,
+        intents.c.lease_until >= now_ms(),
+    )
+    .values(lease_until=now_ms() + bindparam("millis", type_=intents.c.lease_until.type))
+)
+_ABANDON: Final = (
+    update(intents)
+    .where(
+        any_of(intents.c.id, "ids"),
+        intents.c.owner == bindparam("holder"),
+        OPEN,
+    )
+    .values(state="abandoned", reason=bindparam("why"))
+)
+_STANDING: Final = SIGNATURES.where(any_of(signatures.c.statement_hash, "hashes"), STANDING)
+_BY_ID: Final = SIGNATURES.where(signatures.c.id == bindparam("id"))
+# An intent leads to the signature made for it, or to the one that its own gave way to.
+_MADE: Final = (
+    SIGNATURES.add_columns(intents.c.item.label("item"), intents.c.statement_hash.label("hash"))
+    .join(
+        intents,
+        (intents.c.id == signatures.c.intent_id) | (intents.c.answered_with == signatures.c.id),
+    )
+    .where(intents.c.request_id == bindparam("request"))
+    .order_by(intents.c.seq)
+)
+
+
+class StoredJournal:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def standing(self, statement_hashes: Sequence[str]) -> Mapping[str, Signature]:
+        if not statement_hashes:
+            return {}
+        rows = self._database.read(
+            lambda connection: connection.execute(
+                _STANDING, {"hashes": list(statement_hashes)}
+            ).all()
+        )
+        return {row.statement_hash: signature_from(row) for row in rows}
+
+    def made_for_request(self, request_id: str) -> Mapping[tuple[int, str], Signature]:
+        rows = self._database.read(
+            lambda connection: connection.execute(_MADE, {"request": request_id}).all()
+        )
+        return {(row.item, row.hash): signature_from(row) for row in rows}
+
+    def intend(self, intents: Sequence[Intent], *, owner: str, seconds: float) -> None:
+        if intents:
+            rows = [_intent_values(intent, owner) for intent in intents]
+            self._database.write(partial(_intend, rows, round(seconds * 1000)))
+
+    def renew(self, request_id: str, *, owner: str, seconds: float) -> None:
+        values = {"request": request_id, "holder": owner, "millis": round(seconds * 1000)}
+        self._database.write(lambda connection: connection.execute(_RENEW, values).rowcount)
+
+    def complete(
+        self, outcomes: Sequence[Outcome], *, owner: str, order_lease_seconds: float
+    ) -> Sequence[Completed]:
+        if not outcomes:
+            return ()
+        return self._database.write(
+            partial(complete, outcomes, owner=owner, order_seconds=order_lease_seconds)
+        )
+
+    def abandon(self, intent_ids: Sequence[str], *, owner: str, reason: str) -> None:
+        if intent_ids:
+            values = {"ids": list(intent_ids), "holder": owner, "why": reason}
+            self._database.write(lambda connection: connection.execute(_ABANDON, values).rowcount)
+
+    def get(self, signature_id: str) -> Signature | None:
+        row = self._database.read(
+            lambda connection: connection.execute(_BY_ID, {"id": signature_id}).one_or_none()
+        )
+        return None if row is None else signature_from(row)
+
+    def list(self, wanted: SignatureFilter, page: PageRequest) -> Page[Signature]:
+        """Newest first."""
+        query = SIGNATURES.where(*conditions(signatures, wanted))
+        after = number_after(page)
+        if after is not None:
+            query = query.where(signatures.c.seq < after)
+        query = query.order_by(signatures.c.seq.desc()).limit(limit_of(page) + 1)
+        rows = self._database.read(lambda connection: connection.execute(query).all())
+        return page_of(rows, page, signature_from, lambda row: int(row.seq))
+
+    def unknown_outcomes(self, wanted: SignatureFilter, page: PageRequest) -> Page[UnknownOutcome]:
+        """Newest first. One that a retry has superseded is no longer open."""
+        query = select(intents).where(
+            OPEN,
+            intents.c.lease_until < now_ms(),
+            *conditions(intents, wanted),
+        )
+        after = number_after(page)
+        if after is not None:
+            query = query.where(intents.c.seq < after)
+        query = query.order_by(intents.c.seq.desc()).limit(limit_of(page) + 1)
+        rows = self._database.read(lambda connection: connection.execute(query).all())
+        return page_of(rows, page, _unknown_from, lambda row: int(row.seq))
+
+
+def _intend(rows: Sequence[dict[str, Any]], millis: int, connection: Connection) -> None:
+    now = database_now(connection)
+    hashes = [row["statement_hash"] for row in rows]
+    dead = connection.execute(_SUPERSEDE, {"hashes": hashes, "now": now}).all()
+    replaced = {row.statement_hash: row.id for row in sorted(dead, key=lambda row: row.seq)}
+    times = {"lease_until": now + millis, "created_at": now}
+    _INSERT(
+        connection,
+        [
+            {**row, **times, "replaces": replaced.get(row["statement_hash"]) or row["replaces"]}
+            for row in rows
+        ],
+    )
+
+
+def _intent_values(intent: Intent, owner: str) -> dict[str, Any]:
+    return {
+        "id": intent.id,
+        "request_id": intent.request_id,
+        "item": intent.item,
+        **statement_values(intent),
+        "payload_sha256": payload_sha256(intent),
+        "credential_id": intent.credential_id,
+        "attach": intent.attach,
+        "replaces": intent.replaces,
+        "state": "open",
+        "owner": owner,
+    }
+
+
+def _unknown_from(row: Row[Any]) -> UnknownOutcome:
+    return UnknownOutcome(
+        intent_id=row.id,
+        statement=statement_from(row),
+        credential_id=row.credential_id,
+        created_at=from_millis(row.created_at),
+    )

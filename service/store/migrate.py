@@ -1,0 +1,121 @@
+"""Brings a database to the schema of this program, from nothing or from an older one.
+
+Only this module imports Alembic: a worker that serves requests does without it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, text
+
+from service.domain.errors import StoreUnavailableError
+from service.store import postgresql, sqlite
+from service.store.faults import DATABASE_ERRORS, is_not_migrated, unavailable
+from service.store.health import revision
+from service.store.schema import HEAD
+from service.store.urls import parse_url, sqlite_path
+
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
+_LOCK: Final = text("SELECT pg_advisory_xact_lock(7237123641839)")  # any number, always the same
+
+
+def upgrade(url: str) -> None:
+    """Make the database if it is a file that does not exist, and migrate it, all or nothing.
+
+    Several processes may do so at once: one works, the others wait and find it done.
+
+    Raises:
+        ConfigurationError: the URL cannot be used.
+        StoreUnavailableError: the database does not answer or cannot be written.
+    """
+    with _exclusively(url) as connection:
+        command.upgrade(config(connection), "head")
+
+
+def current_is_head(url: str) -> bool:
+    """Return whether the database has exactly the schema of this program.
+
+    Raises:
+        ConfigurationError: the URL cannot be used.
+        StoreUnavailableError: the database does not answer.
+    """
+    parsed = parse_url(url)
+    path = sqlite_path(parsed)
+    engine = (
+        postgresql.engine(parsed)
+        if path is None
+        else sqlite.engine(lambda: sqlite.connect(path, read_only=True), size=1)
+    )
+    try:
+        with engine.connect() as connection:
+            return revision(connection) == HEAD
+    except DATABASE_ERRORS as error:
+        if is_not_migrated(error):
+            return False
+        raise (unavailable(error) or error) from error
+    finally:
+        engine.dispose()
+
+
+def config(connection: Connection) -> Config:
+    """Return Alembic's configuration over a connection that is in a transaction."""
+    made = Config()
+    made.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    made.attributes["connection"] = connection
+    return made
+
+
+@contextmanager
+def _exclusively(url: str) -> Iterator[Connection]:
+    """Yield a connection in a transaction that no other migration shares."""
+    parsed = parse_url(url)
+    path = sqlite_path(parsed)
+    try:
+        if path is None:
+            engine = postgresql.engine(parsed)
+            try:
+                with engine.begin() as connection:
+                    connection.execute(_LOCK)
+                    yield connection
+            finally:
+                engine.dispose()
+            return
+        _create(path)
+        engine = sqlite.engine(lambda: sqlite.connect(path, read_only=False), size=1)
+        try:
+            with engine.connect() as connection:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                try:
+                    yield connection
+                except BaseException:
+                    connection.exec_driver_sql("ROLLBACK")
+                    raise
+                connection.exec_driver_sql("COMMIT")
+        finally:
+            engine.dispose()
+    except DATABASE_ERRORS as error:
+        away = unavailable(error)
+        if away is None:
+            raise
+        raise StoreUnavailableError(f"the database cannot be migrated: {_reason(error)}") from error
+
+
+def _create(path: Path) -> None:
+    """Make the file, for its owner only: it holds token hashes and who signed what.
+
+    SQLite gives its WAL files the mode of the database.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def _reason(error: BaseException) -> str:
+    """Name the kind of fault; the driver's own text may hold the URL."""
+    return type(getattr(error, "orig", None) or error).__name__

@@ -1,0 +1,72 @@
+"""Connections to PostgreSQL through psycopg, and transactions that are tried again."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
+
+from service.store.faults import is_disconnect, is_transient
+
+T = TypeVar("T")
+
+POOL_SIZE: Final = 8  # a gthread worker has about so many threads
+MAX_OVERFLOW: Final = 8  # the fan-out of deliveries on top
+CONNECT_SECONDS: Final = 5
+POOL_SECONDS: Final = 5.0
+LOCK_SECONDS: Final = 10  # behind another transaction; ours last milliseconds
+ATTEMPTS: Final = 6  # of a transaction that lost a deadlock or a serialization
+PAUSE_SECONDS: Final = 0.01
+
+
+def engine(url: URL) -> Engine:
+    """Return an engine that opens nothing before its first use."""
+    made = create_engine(
+        url,
+        isolation_level="READ COMMITTED",  # whatever the server's default is
+        pool_size=POOL_SIZE,
+        max_overflow=MAX_OVERFLOW,
+        pool_timeout=POOL_SECONDS,
+        pool_use_lifo=True,
+        connect_args={"connect_timeout": CONNECT_SECONDS},
+        use_native_hstore=False,
+    )
+    event.listen(made, "connect", _prepare)
+    return made
+
+
+def _prepare(connection: Any, record: object) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET lock_timeout = '{LOCK_SECONDS}s'")
+    connection.commit()
+
+
+def transact(engine: Engine, run: Callable[[Connection], T]) -> T:
+    """Run one transaction, again where the database chose it as the victim of a conflict.
+
+    A connection that turns out to be dead before COMMIT was sent is replaced once: a
+    restarted server leaves a pool full of them. What fails at COMMIT is never repeated
+    here, because nobody knows whether it happened.
+    """
+    reconnected = False
+    for attempt in range(1, ATTEMPTS + 1):
+        committing = False
+        try:
+            with engine.connect() as connection, connection.begin() as transaction:
+                result = run(connection)
+                committing = True
+                transaction.commit()
+                return result
+        except DBAPIError as error:
+            if is_transient(error) and attempt < ATTEMPTS:
+                # Jittered, or the same transactions would meet again.
+                time.sleep(PAUSE_SECONDS * attempt * random.uniform(0.5, 1.5))  # noqa: S311
+            elif is_disconnect(error) and not committing and not reconnected:
+                reconnected = True
+            else:
+                raise
+    raise AssertionError("unreachable: the last attempt returns or raises")

@@ -1,0 +1,134 @@
+"""Rows to domain values and back. A stored row was valid when written: it is not parsed anew."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import Row, Select, select
+
+from service.domain.clock import from_millis
+from service.domain.digests import Digest
+from service.domain.keys import Scheme
+from service.domain.outbox import Order, OrderKind
+from service.domain.references import Repository
+from service.domain.signing import (
+    NOT_ATTACHED,
+    Attachment,
+    AttachmentState,
+    Intent,
+    Signature,
+    Statement,
+)
+from service.store.schema import attachments, key_versions, log_entries, signatures
+
+STATEMENT_COLUMNS: Final = (
+    "statement_hash",
+    "format",
+    "key",
+    "version",
+    "repository",
+    "digest",
+    "identity",
+    "annotations",
+    "scheme",
+)
+
+SIGNATURES: Final[Select[Any]] = (
+    select(
+        signatures,
+        log_entries.c.entry,
+        key_versions.c.public_key,
+        attachments.c.state.label("attachment"),
+        attachments.c.manifest_digest,
+        attachments.c.media_type,
+    )
+    .join(log_entries, log_entries.c.signature_id == signatures.c.id)
+    .join(
+        key_versions,
+        (key_versions.c.key == signatures.c.key) & (key_versions.c.version == signatures.c.version),
+    )
+    .outerjoin(attachments, attachments.c.signature_id == signatures.c.id)
+)
+"""Everything that a Signature is made of."""
+
+
+def statement_values(intent: Intent) -> dict[str, Any]:
+    statement = intent.statement
+    return {
+        "statement_hash": intent.statement_hash,
+        "format": statement.format,
+        "key": statement.key,
+        "version": statement.version,
+        "repository": str(statement.repository),
+        "digest": statement.digest.hex,
+        "identity": statement.identity,
+        "annotations": dump(statement.annotations),
+        "scheme": intent.scheme.value,
+    }
+
+
+def dump(value: object) -> str:
+    return orjson.dumps(value).decode()
+
+
+def repository_from(text: str) -> Repository:
+    host, _, path = text.partition("/")
+    return Repository(host, path)
+
+
+def statement_from(row: Row[Any]) -> Statement:
+    return Statement(
+        format=row.format,
+        key=row.key,
+        version=row.version,
+        repository=repository_from(row.repository),
+        digest=Digest(row.digest),
+        identity=row.identity,
+        annotations=tuple((name, value) for name, value in orjson.loads(row.annotations)),
+    )
+
+
+def signature_from(row: Row[Any]) -> Signature:
+    return Signature(
+        id=row.id,
+        statement=statement_from(row),
+        scheme=Scheme(row.scheme),
+        payload=row.payload,
+        signature=row.signature,
+        log_entry=row.entry,
+        created_at=from_millis(row.created_at),
+        credential_id=row.credential_id,
+        public_key=row.public_key,
+        attachment=attachment_from(row),
+    )
+
+
+def attachment_from(row: Row[Any]) -> Attachment:
+    if row.attachment is None:
+        return NOT_ATTACHED
+    return Attachment(
+        AttachmentState(row.attachment),
+        None if row.manifest_digest is None else Digest(row.manifest_digest),
+        row.media_type,
+    )
+
+
+def order_from(row: Row[Any]) -> Order:
+    return Order(
+        id=row.id,
+        kind=OrderKind(row.kind),
+        repository=repository_from(row.repository),
+        digest=Digest(row.digest),
+        owner=row.owner,
+        fencing=row.fencing,
+        generation=row.generation,
+        attempts=row.attempts,
+        looks=row.looks,
+        seen=row.seen,
+    )
+
+
+def payload_sha256(intent: Intent) -> str:
+    return sha256(intent.payload).hexdigest()

@@ -1,0 +1,312 @@
+"""The tables. Times are milliseconds since the epoch; the migrations are compared with this.
+
+- `log_entries` and `audit_events` are append-only: triggers refuse UPDATE and DELETE on both
+  databases. Whatever comes to be known of such a row later is written in another table.
+- `signatures` keeps its evidence: triggers refuse DELETE, and UPDATE of anything but
+  `standing`. A partial unique index lets one signature stand for each statement.
+- A lease is (`owner`, `fencing`, `lease_until`) by the database's clock. `fencing` never goes
+  back, not even over a release. An intent's lease is never passed on (a retry makes a new
+  intent) and its owner is unique to the run, so that it needs no fencing number.
+- Sequence numbers (`seq`) order by the moment of insertion. On PostgreSQL a lower number may
+  become visible after a higher one, and a rolled-back one leaves a gap.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    literal_column,
+)
+
+HEAD: Final = "r0001"
+"""The revision that this schema is; a test compares it with the newest migration."""
+
+metadata: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite numbers rows by itself only in an INTEGER primary key.
+_Sequence: Final = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def _seq(name: str = "seq") -> Column[int]:
+    return Column(name, _Sequence, primary_key=True, autoincrement=True)
+
+
+def _text(name: str, *, null: bool = False) -> Column[str]:
+    return Column(name, Text, nullable=null)
+
+
+def _number(name: str, *, null: bool = False) -> Column[int]:
+    return Column(name, BigInteger, nullable=null)
+
+
+def _flag(name: str) -> Column[bool]:
+    return Column(name, Boolean(create_constraint=False), nullable=False)
+
+
+def _bytes(name: str) -> Column[bytes]:
+    return Column(name, LargeBinary, nullable=False)
+
+
+def _one_of(column: str, *values: str) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+keys: Final = Table(
+    "keys",
+    metadata,
+    Column("name", Text, primary_key=True),
+    _text("purpose"),
+    _text("algorithm"),
+    _number("created_at"),
+)
+
+key_versions: Final = Table(
+    "key_versions",
+    metadata,
+    Column("key", Text, ForeignKey("keys.name"), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    _text("state"),
+    _bytes("cka_id"),
+    _bytes("public_key"),
+    _text("attributes"),
+    _number("created_at"),
+    _number("compromised_since", null=True),
+    _flag("ever_compromised"),
+    UniqueConstraint("public_key"),
+    _one_of("state", "staged", "active", "suspended", "retired", "compromised", "destroyed"),
+)
+
+key_locations: Final = Table(
+    "key_locations",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    _text("token"),
+    _text("serial"),
+    _text("state"),
+    ForeignKeyConstraint(["key", "version"], ["key_versions.key", "key_versions.version"]),
+)
+
+credentials: Final = Table(
+    "credentials",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _text("name"),
+    _text("person"),
+    _text("role"),
+    _text("repositories"),
+    _text("keys"),
+    _text("rights"),
+    _text("token_hash"),
+    _number("created_at"),
+    _number("expires_at", null=True),
+    _number("revoked_at", null=True),
+    UniqueConstraint("name"),
+    UniqueConstraint("token_hash"),
+)
+
+
+def _statement() -> tuple[Column[str] | Column[int], ...]:
+    return (
+        _text("statement_hash"),
+        _text("format"),
+        _text("key"),
+        Column("version", Integer, nullable=False),
+        _text("repository"),
+        _text("digest"),
+        _text("identity"),
+        _text("annotations"),
+        _text("scheme"),
+    )
+
+
+intents: Final = Table(
+    "intents",
+    metadata,
+    _seq(),
+    _text("id"),
+    _text("request_id"),
+    Column("item", Integer, nullable=False),
+    *_statement(),
+    _text("payload_sha256"),
+    _text("credential_id"),
+    _flag("attach"),
+    _text("replaces", null=True),
+    _text("state"),
+    _text("reason", null=True),
+    _text("answered_with", null=True),
+    _text("owner"),
+    _number("lease_until"),
+    _number("created_at"),
+    UniqueConstraint("id"),
+    Index("ix_intents_request_id", "request_id"),
+    _one_of("state", "open", "done", "superseded", "discarded", "abandoned"),
+    sqlite_autoincrement=True,
+)
+OPEN: Final = intents.c.state == literal_column("'open'")
+"""A literal, as in `WAITING`: with a parameter no planner could use the partial index."""
+Index(
+    "ix_intents_open",
+    intents.c.statement_hash,
+    sqlite_where=OPEN,
+    postgresql_where=OPEN,
+)
+
+signatures: Final = Table(
+    "signatures",
+    metadata,
+    _seq(),
+    _text("id"),
+    _text("intent_id"),
+    _flag("standing"),
+    *_statement(),
+    _bytes("payload"),
+    _bytes("signature"),
+    _text("credential_id"),
+    _number("created_at"),
+    UniqueConstraint("id"),
+    UniqueConstraint("intent_id"),
+    ForeignKeyConstraint(["key", "version"], ["key_versions.key", "key_versions.version"]),
+    Index("ix_signatures_digest", "digest"),
+    Index("ix_signatures_repository", "repository"),
+    Index("ix_signatures_created_at", "created_at"),
+    sqlite_autoincrement=True,
+)
+STANDING: Final = signatures.c.standing.is_(True)
+Index(
+    "ux_signatures_standing",
+    signatures.c.statement_hash,
+    unique=True,
+    sqlite_where=STANDING,
+    postgresql_where=STANDING,
+)
+
+log_entries: Final = Table(
+    "log_entries",
+    metadata,
+    _seq(),
+    Column("signature_id", Text, ForeignKey("signatures.id"), nullable=False),
+    _bytes("entry"),
+    UniqueConstraint("signature_id"),
+    sqlite_autoincrement=True,
+)
+
+audit_events: Final = Table(
+    "audit_events",
+    metadata,
+    _seq(),
+    _number("at"),
+    _bytes("body"),
+    sqlite_autoincrement=True,
+)
+
+outbox: Final = Table(
+    "outbox",
+    metadata,
+    _seq("id"),
+    _text("kind"),
+    _text("repository"),
+    _text("digest"),
+    _text("state"),
+    _number("generation"),
+    _number("attempts"),
+    _number("looks"),
+    _text("seen", null=True),
+    _number("due_at"),
+    _text("owner", null=True),
+    _number("fencing"),
+    _number("lease_until"),
+    _text("error_code", null=True),
+    _text("error_detail", null=True),
+    _number("created_at"),
+    UniqueConstraint("digest", "repository", "kind"),
+    _one_of("state", "waiting", "parked", "done"),
+    sqlite_autoincrement=True,
+)
+WAITING: Final = outbox.c.state == literal_column("'waiting'")
+Index(
+    "ix_outbox_waiting",
+    outbox.c.due_at,
+    sqlite_where=WAITING,
+    postgresql_where=WAITING,
+)
+
+attachments: Final = Table(
+    "attachments",
+    metadata,
+    _seq(),
+    _text("id"),
+    Column("signature_id", Text, ForeignKey("signatures.id"), nullable=False),
+    Column("order_id", _Sequence, ForeignKey("outbox.id"), nullable=False),
+    _text("state"),
+    _text("manifest_digest", null=True),
+    _text("media_type", null=True),
+    _text("error_code", null=True),
+    _text("error_detail", null=True),
+    _number("updated_at"),
+    UniqueConstraint("id"),
+    UniqueConstraint("signature_id"),
+    Index("ix_attachments_order_id", "order_id"),
+    _one_of("state", "pending", "attached", "failed"),
+    sqlite_autoincrement=True,
+)
+
+leases: Final = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    _text("owner", null=True),
+    _number("fencing"),
+    _number("lease_until"),
+)
+
+idempotency: Final = Table(
+    "idempotency",
+    metadata,
+    _seq(),
+    _text("id"),
+    _text("credential_id"),
+    _text("key"),
+    _text("body_hash"),
+    _text("owner", null=True),
+    _number("fencing"),
+    _number("lease_until"),
+    _flag("released"),
+    Column("results", LargeBinary, nullable=True),
+    _number("expires_at"),
+    UniqueConstraint("credential_id", "key"),
+    Index("ix_idempotency_expires_at", "expires_at"),
+    sqlite_autoincrement=True,
+)
+
+pin_latches: Final = Table(
+    "pin_latches",
+    metadata,
+    Column("token", Text, primary_key=True),
+    Column("fingerprint", Text, primary_key=True),
+    _number("latched_at"),
+)

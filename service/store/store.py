@@ -1,0 +1,39 @@
+"""The store as a whole: one database behind all the ports of `service.ports.store`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from service.store.audit import StoredAuditTrail
+from service.store.credentials import StoredCredentialBook
+from service.store.database import Database
+from service.store.health import StoredHealth
+from service.store.idempotency import StoredIdempotencyLedger
+from service.store.journal import StoredJournal
+from service.store.keys import StoredKeyCatalog
+from service.store.leases import StoredLeases
+from service.store.outbox import StoredOutbox
+from service.store.pins import StoredPINLatch
+
+
+class Store:
+    """Opens nothing before its first use, and may be built before a fork and used after it.
+
+    All times are the database's own, so that there is no clock to pass in.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Raises ConfigurationError if the URL cannot be used."""
+        self._database: Final = Database(url)
+        self.journal: Final = StoredJournal(self._database)
+        self.outbox: Final = StoredOutbox(self._database)
+        self.keys: Final = StoredKeyCatalog(self._database)
+        self.credentials: Final = StoredCredentialBook(self._database)
+        self.audit: Final = StoredAuditTrail(self._database)
+        self.leases: Final = StoredLeases(self._database)
+        self.idempotency: Final = StoredIdempotencyLedger(self._database)
+        self.pins: Final = StoredPINLatch(self._database)
+        self.health: Final = StoredHealth(self._database)
+
+    def close(self) -> None:
+        self._database.close()
