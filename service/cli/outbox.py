@@ -44,7 +44,9 @@ def list_orders(*, state: str | None, json_wanted: bool) -> None:
 
 
 def _error(error: dict[str, Any] | None) -> str:
-    return "" if error is None else f"{error['code']}: {error['detail'] or ''}"
+    if error is None:
+        return ""
+    return f"{error['code']}: {error['detail']}" if error["detail"] else str(error["code"])
 
 
 @outbox.command("retry")

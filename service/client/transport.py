@@ -147,6 +147,9 @@ def _read(response: http.client.HTTPResponse) -> Answer:
     content = response.read(MAX_ANSWER_BYTES + 1)
     if len(content) > MAX_ANSWER_BYTES:
         raise UnexpectedAnswerError(f"an answer of more than {MAX_ANSWER_BYTES} bytes")
+    # read(n) says nothing of an answer that ends early; `length` is what is still to come.
+    if response.length:
+        raise UnreachableError("the answer broke off")
     return Answer(
         status=response.status,
         content_type=response.headers.get_content_type(),

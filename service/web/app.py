@@ -18,7 +18,7 @@ def create_app(operations: Operations, *, version: str) -> Flask:
     app = Flask("service.web", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = READ_AT_MOST
     app.config["VERSION"] = version
-    app.config[DOCUMENT] = openapi.document(version)
+    app.config[DOCUMENT] = openapi.to_json(version)
     app.extensions[EXTENSION] = operations
     app.url_map.strict_slashes = False
     app.before_request(context.begin)

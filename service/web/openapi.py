@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final, cast
 
@@ -26,6 +27,12 @@ from service.web.schemas.signing import SignatureSchema, UnknownOutcomeSchema
 _PATH_PART: Final = re.compile(r"<(?:(?P<kind>\w+):)?(?P<name>\w+)>")
 _REQUEST_ID: Final = {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}}
 _RETRY_AFTER: Final = {"Retry-After": {"$ref": "#/components/headers/Retry-After"}}
+
+
+@lru_cache(maxsize=1)
+def to_json(version: str) -> bytes:
+    """Return the description as `/openapi.json` serves it."""
+    return orjson.dumps(document(version))
 
 
 def document(version: str) -> dict[str, Any]:

@@ -68,6 +68,7 @@ from service.domain.tokens import new_token
 from service.domain.verdicts import ImageVerdict, Reason, ReasonCode, SignatureVerdict, Verdict
 from service.identity import TokenAuthenticator
 from service.operations import Credentials, Keys, Operations, Readiness, Records, Slots
+from service.policy.patterns import any_matches
 from service.ports.hsm import TokenStatus
 from service.ports.store import Lease, SignatureFilter
 
@@ -300,10 +301,7 @@ def fits(wanted: SignatureFilter, statement: Statement, created_at: datetime) ->
         and wanted.digest in {None, statement.digest}
         and wanted.key in {None, statement.key}
         and (wanted.since is None or created_at >= wanted.since)
-        and (
-            wanted.repositories is None
-            or any(repository.startswith(p.rstrip("*")) for p in wanted.repositories)
-        )
+        and (wanted.repositories is None or any_matches(wanted.repositories, repository))
     )
 
 
@@ -542,7 +540,7 @@ def new_world(*, release_key: bool = True) -> World:
     bearer: dict[Role, str] = {}
     for role in Role:
         bearer[role], token_hash = new_token()
-        caller = Caller(f"cred_{role}", role.value, f"{role}@example.com", role, ("*",), ("*",))
+        caller = Caller(f"cred_{role}", role.value, f"{role}@example.com", role, ("**",), ("*",))
         credential = Credential(caller, token_hash, clock.now() - timedelta(days=1))
         book.create(credential, actor="test", only_if_no_admin=False)
     world = World(operations, book, catalog, journal, signing, tokens, health, bearer)

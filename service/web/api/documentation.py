@@ -12,7 +12,7 @@ from typing import Final
 from flask import Response, current_app, render_template, request
 
 from service.domain import errors
-from service.web.responses import answer, text
+from service.web.responses import JSON, text
 from service.web.routing import Answer, Call, Routes
 from service.web.schemas.documentation import OpenAPISchema
 
@@ -44,7 +44,8 @@ _THEIRS: Final = {
     answers={200: Answer("OpenAPI 3.1.", {"application/json": OpenAPISchema})},
 )
 def show_document(call: Call) -> Response:
-    return answer(current_app.config[DOCUMENT], headers={"Cache-Control": "public, max-age=60"})
+    headers = {"Cache-Control": "public, max-age=60"}
+    return text(current_app.config[DOCUMENT], JSON, headers=headers)
 
 
 @routes.add(
