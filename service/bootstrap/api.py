@@ -1,0 +1,117 @@
+"""Puts the service together for a process that answers requests or delivers orders.
+
+Nothing here connects, loads a module or starts a thread: that happens at first use, in the
+process that uses it, so that a gunicorn master never touches PKCS#11 or the database.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.bootstrap.policy_file import PolicyFile
+from service.bootstrap.secrets import own_secret
+from service.bootstrap.settings import Settings
+from service.domain.clock import Clock, SystemClock
+from service.domain.errors import ConfigurationError
+from service.formats.simplesigning import CosignFormat
+from service.identity import TokenAuthenticator
+from service.keyring import Keyring, TokenConfig
+from service.operations import (
+    Credentials,
+    Keys,
+    Operations,
+    Readiness,
+    Records,
+    SignImages,
+    Slots,
+    VerifyImages,
+)
+from service.operations.attach import AttachRecorded
+from service.operations.deliver import DeliverAttachments
+from service.operations.fanout import Fanout
+from service.operations.prepare import PrepareItems
+from service.operations.renewal import LeaseRenewer
+from service.operations.replay import Replays
+from service.ports.steps import NoObserver, StepObserver
+from service.registry import OCIClient, RegistryBook, SigTagAttacher
+from service.store import Store
+
+REGISTRY_THREADS = 8  # a registry on a filesystem gains nothing from more
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What the entry points of a process need."""
+
+    operations: Operations
+    deliver: DeliverAttachments
+    store: Store
+    keyring: Keyring
+
+
+def build(settings: Settings, *, observer: StepObserver | None = None) -> Service:
+    """Build the service from its settings.
+
+    Raises:
+        ConfigurationError: a file that the settings name cannot be used.
+    """
+    clock = SystemClock()
+    steps = observer or NoObserver()
+    store = Store(settings.database_url)
+    keyring = build_keyring(settings, store, clock)
+    registry = build_registries(settings, clock)
+    cosign = CosignFormat()
+    formats = {cosign.name: cosign}
+    renewer = LeaseRenewer(clock)
+    # Three pools: deliveries to a slow registry must not hold up anybody's look-ups.
+    resolving, delivering, verifying = (Fanout(REGISTRY_THREADS) for _ in range(3))
+    deliver = DeliverAttachments(
+        store.outbox, SigTagAttacher(registry, clock), formats, delivering, steps
+    )
+    sign = SignImages(
+        prepare=PrepareItems(
+            store.keys, registry, formats, PolicyFile(settings.policy_file, clock), resolving
+        ),
+        journal=store.journal,
+        signer=keyring,
+        formats=formats,
+        audit=store.audit,
+        attach=AttachRecorded(store.outbox, deliver, delivering, clock),
+        replays=Replays(store.idempotency, store.outbox, renewer),
+        renewer=renewer,
+        steps=steps,
+    )
+    operations = Operations(
+        authenticator=TokenAuthenticator(store.credentials, clock),
+        sign=sign,
+        verify=VerifyImages(store.keys, registry, verifying),
+        keys=Keys(store.keys, keyring, store.leases, store.audit, clock),
+        credentials=Credentials(store.credentials, clock),
+        records=Records(store.journal, store.outbox),
+        slots=Slots(keyring, store.pins, store.audit),
+        readiness=Readiness(keyring, store.health),
+    )
+    return Service(operations, deliver, store, keyring)
+
+
+def build_keyring(settings: Settings, store: Store, clock: Clock) -> Keyring:
+    token = settings.token
+    tokens = (
+        [TokenConfig(token.module, token.label, token.serial, token.pin_file)]
+        if token is not None
+        else []
+    )
+    secret = own_secret(settings.pin_latch_secret_file)
+    return Keyring(tokens, store.pins, store.leases, secret, clock)
+
+
+def build_registries(settings: Settings, clock: Clock) -> OCIClient:
+    """Raises ConfigurationError: the registries file is wrong, or none is named."""
+    return OCIClient(registry_book(settings), clock)
+
+
+def registry_book(settings: Settings) -> RegistryBook:
+    """Raises ConfigurationError, as `build_registries`."""
+    if settings.registries_file is None:
+        raise ConfigurationError("SEALWRIGHT_REGISTRIES_FILE is not set")
+    return RegistryBook(settings.registries_file)

@@ -1,0 +1,71 @@
+"""`sealwright doctor`: asks each part in turn, names what is wrong and how to mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from service.bootstrap.api import build_keyring, build_registries
+from service.bootstrap.local import check_configuration
+from service.bootstrap.settings import Settings
+from service.domain.clock import SystemClock
+from service.domain.errors import ConfigurationError, ServiceError
+from service.keyring import diagnose as diagnose_tokens
+from service.registry import RegistryHealthCheck
+from service.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One part that was asked: sound where `problem` is None."""
+
+    what: str
+    problem: str | None
+    cure: str = ""
+
+
+def diagnose() -> list[Finding]:
+    """Ask configuration, store, tokens and registries; never raises for what it finds."""
+    faults = check_configuration()
+    if faults:
+        cure = ConfigurationError.cure
+        found = [Finding("configuration", fault, cure) for fault in faults]
+    else:
+        found = [Finding("configuration", None)]
+    try:
+        settings = Settings.from_environment(need_token=False)
+    except ConfigurationError:
+        return found
+    return [*found, *_store_and_tokens(settings), *_registries(settings)]
+
+
+def _store_and_tokens(settings: Settings) -> Iterator[Finding]:
+    store = Store(settings.database_url)
+    try:
+        try:
+            store.health.check()
+        except ServiceError as error:
+            yield Finding("store", str(error), error.cure)
+            # The latch that keeps a refused PIN from being tried again is in the store.
+            yield Finding("token", "not asked: the PIN latch is in the store", error.cure)
+            return
+        yield Finding("store", None)
+        try:
+            keyring = build_keyring(settings, store, SystemClock())
+        except ConfigurationError as error:
+            yield Finding("PIN latch secret", str(error), error.cure)
+            return
+        for what, problem, cure in diagnose_tokens(keyring):
+            yield Finding(what, problem, cure)
+    finally:
+        store.close()
+
+
+def _registries(settings: Settings) -> Iterator[Finding]:
+    try:
+        registry = build_registries(settings, SystemClock())
+    except ConfigurationError:
+        return  # told as a fault of the configuration
+    for host, problem in RegistryHealthCheck(registry).check():
+        cure = "Look at the registry, and at its entry in the registries file."
+        yield Finding(f"registry {host}", problem, cure)

@@ -1,0 +1,42 @@
+"""gunicorn's configuration, read by its master as a Python file; settings come from SEALWRIGHT_*.
+
+The master imports the application only in the workers (no preload): PKCS#11 state does not
+survive a fork, and a child forked while another thread signs hangs for ever.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import sys
+from typing import Any
+
+from service.bootstrap.settings import Settings
+
+_settings = Settings.from_environment()
+
+bind = [_settings.bind]
+workers = _settings.workers
+threads = _settings.threads
+worker_class = "gthread"
+preload_app = False
+proc_name = "sealwright"
+timeout = 60  # a batch on a slow HSM takes tens of seconds
+graceful_timeout = 30  # a batch in flight ends within its lease
+keepalive = 30  # build systems send one request after the other
+max_requests = 0  # handles and sessions are kept, not recycled
+limit_request_line = 8190
+limit_request_fields = 64
+limit_request_field_size = 8190
+accesslog = None  # the service logs each request itself, without its query
+errorlog = "-"
+loglevel = _settings.log_level.lower()
+control_socket_disable = True  # nobody steers the master through a socket
+
+_PR_SET_PDEATHSIG = 1
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    """A worker whose master is gone serves nobody: let the kernel end it (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,0 +1,56 @@
+"""What runs on the service's own machine without its API: no keys, no approvals, ever."""
+
+from __future__ import annotations
+
+from service.bootstrap.api import registry_book
+from service.bootstrap.policy_file import read_policy
+from service.bootstrap.settings import Settings
+from service.domain.callers import Credential
+from service.domain.clock import SystemClock
+from service.domain.errors import ConfigurationError
+from service.operations.credentials import Credentials
+from service.store import Store
+from service.store.migrate import upgrade
+
+
+def upgrade_database() -> None:
+    """Bring the store's schema to this version.
+
+    Raises:
+        ConfigurationError, StoreUnavailableError.
+    """
+    settings = Settings.from_environment(need_token=False)
+    settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    upgrade(settings.database_url)
+
+
+def check_configuration() -> list[str]:
+    """Return every fault of the settings and of the files that they name; none means good."""
+    faults: list[str] = []
+    try:
+        settings = Settings.from_environment()
+    except ConfigurationError as error:
+        faults += error.faults
+        try:
+            settings = Settings.from_environment(need_token=False)
+        except ConfigurationError:
+            return faults
+    if settings.policy_file is not None:
+        try:
+            read_policy(settings.policy_file)
+        except ConfigurationError as error:
+            faults += (f"policy: {fault}" for fault in error.faults)
+    try:
+        registry_book(settings)
+    except ConfigurationError as error:
+        faults += (f"registries: {fault}" for fault in error.faults)
+    return faults
+
+
+def first_admin(name: str, person: str) -> tuple[Credential, str]:
+    """Make the first admin. Raises AdminExistsError once there is one."""
+    store = Store(Settings.from_environment(need_token=False).database_url)
+    try:
+        return Credentials(store.credentials, SystemClock()).create_first(name, person)
+    finally:
+        store.close()

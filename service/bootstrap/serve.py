@@ -1,0 +1,30 @@
+"""`sealwright serve`: checks what can be checked before the start, then becomes gunicorn."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+from service.bootstrap.settings import Settings
+from service.bootstrap.worker import checked_files
+
+
+def run() -> NoReturn:
+    """Replace this process by gunicorn's master.
+
+    Raises:
+        ConfigurationError: a setting, or a file that it names, is wrong.
+    """
+    checked_files(Settings.from_environment())
+    os.execv(  # noqa: S606  # our own interpreter, with constant arguments
+        sys.executable,
+        [
+            sys.executable,
+            "-m",
+            "gunicorn",
+            "--config",
+            "python:service.bootstrap.gunicorn_config",
+            "service.wsgi:application()",
+        ],
+    )

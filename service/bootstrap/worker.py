@@ -1,0 +1,40 @@
+"""`sealwright worker`: the delivery loop as a process of its own."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from threading import Event
+from types import FrameType
+
+from service.bootstrap.api import build, registry_book
+from service.bootstrap.policy_file import read_policy
+from service.bootstrap.settings import Settings
+from service.web.logs import configure
+from service.worker import run_loop
+
+
+def run() -> None:
+    """Deliver until SIGTERM or SIGINT; what has begun is finished."""
+    settings = Settings.from_environment()
+    checked_files(settings)
+    configure(sys.stderr, level=settings.log_level)
+    stop = Event()
+
+    def ask_to_stop(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, ask_to_stop)
+    signal.signal(signal.SIGINT, ask_to_stop)
+    run_loop(build(settings).deliver, stop)
+
+
+def checked_files(settings: Settings) -> None:
+    """Read every file that the settings name.
+
+    Raises:
+        ConfigurationError: with the faults of the first file that is wrong.
+    """
+    if settings.policy_file is not None:
+        read_policy(settings.policy_file)
+    registry_book(settings)
