@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -15,7 +16,8 @@ from sqlalchemy import (
     func,
     select,
 )
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.compiler import SQLCompiler
 
 
 class BulkInsert:
@@ -33,14 +35,17 @@ class BulkInsert:
         unless: Sequence[str] = (),
         unless_where: ColumnElement[bool] | None = None,
     ) -> None:
-        """Leave out rows that the unique index over `unless` refuses.
+        """Of two columns or more; rows that the unique index over `unless` refuses are left out.
 
-        On PostgreSQL only: SQLite has one writer at a time, which has just looked.
+        The latter on PostgreSQL only: SQLite has one writer at a time, which has just looked.
         """
         self._columns: Final = tuple(columns)
-        self._plain: Final = table.insert().values({name: bindparam(name) for name in columns})
+        compiled = SQLCompiler(sqlite.dialect(), table.insert(), column_keys=self._columns)
+        # Handed to the driver as it is: SQLAlchemy's own way spends more on a row than SQLite.
+        self._stepped: Final = str(compiled)
+        self._values: Final = itemgetter(*(compiled.positiontup or ()))
         arrays: list[ColumnElement[Any]] = [_array(table, name) for name in columns]
-        rows = func.unnest(*arrays).table_valued(*columns)
+        rows = func.unnest(*arrays).table_valued(*columns).render_derived()
         chosen = select(*(rows.c[name] for name in columns))
         unnesting = postgresql.insert(table).from_select(list(columns), chosen)
         self._unnesting: Final = (
@@ -56,7 +61,7 @@ class BulkInsert:
             arrays = {name: [row[name] for row in rows] for name in self._columns}
             connection.execute(self._unnesting, arrays)
         else:
-            connection.execute(self._plain, rows)
+            connection.exec_driver_sql(self._stepped, [self._values(row) for row in rows])
 
 
 def _array(table: Table, name: str) -> BindParameter[Any]:

@@ -298,6 +298,7 @@ idempotency: Final = Table(
     _flag("released"),
     Column("results", LargeBinary, nullable=True),
     _number("expires_at"),
+    UniqueConstraint("id"),
     UniqueConstraint("credential_id", "key"),
     Index("ix_idempotency_expires_at", "expires_at"),
     sqlite_autoincrement=True,

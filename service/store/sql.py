@@ -75,11 +75,16 @@ class _AnyOf(FunctionElement[bool]):
     type = Boolean()
     inherit_cache = True
 
+    def self_group(self, against: Any = None) -> Any:
+        # Otherwise it is compared with 1 on SQLite, and no index can be used.
+        return self
+
 
 @compiles(_AnyOf, "sqlite")
 def _any_of_sqlite(element: _AnyOf, compiler: SQLCompiler, **options: Any) -> str:
     column, values = (compiler.process(clause, **options) for clause in element.clauses)
-    return f"({column} IN (SELECT value FROM json_each({values})))"  # noqa: S608  # both are compiled clauses
+    values = f"SELECT value FROM json_each({values})"  # noqa: S608  # a compiled clause
+    return f"({column} IN ({values}))"
 
 
 @compiles(_AnyOf, "postgresql")

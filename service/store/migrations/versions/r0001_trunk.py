@@ -309,6 +309,7 @@ def _coordination() -> None:
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_idempotency")),
         sa.UniqueConstraint("credential_id", "key", name=op.f("uq_idempotency_credential_id_key")),
+        sa.UniqueConstraint("id", name=op.f("uq_idempotency_id")),
         sqlite_autoincrement=True,
     )
     op.create_index("ix_idempotency_expires_at", "idempotency", ["expires_at"])
