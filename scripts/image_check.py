@@ -41,11 +41,8 @@ def main() -> int:
         token = env["SEALWRIGHT_TOKEN_LABEL"]
         local(env, "sealwright", "db", "upgrade")
         admin = work / "admin"
-        local(
-            env,
-            *["sealwright", "credentials", "create", "--first", "--name", "admin", "--output"],
-            admin,
-        )
+        first = ("credentials", "create", "root", "--first", "--person", "image check")
+        local(env, "sealwright", *first, "--output", admin)
         service = subprocess.Popen(["sealwright", "serve"], env=env)
         try:
             sign_one(port, admin.read_text(), token)

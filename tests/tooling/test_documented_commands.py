@@ -1,0 +1,127 @@
+"""What the documentation tells people to type exists, and the tutorial really runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from service.cli.main import cli
+from tests.support.product import Product
+
+ROOT = Path(__file__).parents[2]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+TUTORIAL = ROOT / "docs" / "getting-started.md"
+SHELL = {"export", "openssl", "curl", "bash"}
+
+
+def console(page: Path) -> Iterator[str]:
+    """Yield the commands of the blocks marked `console`: what follows `$ `."""
+    for block in re.findall(r"^```console\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
+        for line in block.splitlines():
+            assert line.startswith("$ "), f"{page.name}: {line}"
+            yield line[2:]
+
+
+def commands() -> list[tuple[str, str]]:
+    return [(page.name, command) for page in PAGES for command in console(page)]
+
+
+def make_targets() -> set[str]:
+    return set(re.findall(r"^([a-z]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+def check_sealwright(words: list[str]) -> None:
+    """Walk our own command line down to the command, and look up each of its options."""
+    group: click.Command = cli
+    context = click.Context(cli, info_name="sealwright")
+    rest = list(words)
+    while isinstance(group, click.Group):
+        name = rest.pop(0)
+        found = group.get_command(context, name)
+        assert found is not None, f"no such command: {name!r}"
+        group = found
+    known = {option for parameter in group.params for option in parameter.opts}
+    used = {word.partition("=")[0] for word in rest if word.startswith("--")}
+    assert used <= known, f"no such option: {used - known}"
+
+
+@pytest.mark.parametrize(("page", "command"), commands())
+def test_a_documented_command_exists(page: str, command: str) -> None:
+    words = [word for word in shlex.split(command) if not re.match(r"[A-Z_]+=", word)]
+    if ">" in words:
+        words = words[: words.index(">")]
+    match words:
+        case ["make", *targets]:
+            assert set(targets) <= make_targets()
+        case ["sealwright" | ".venv/bin/sealwright", *rest]:
+            check_sealwright(rest)
+        case [program, *_]:
+            assert program in SHELL, f"{page}: nothing checks {program!r}"
+        case _:
+            raise AssertionError(f"{page}: an empty command")
+
+
+@pytest.mark.parametrize("command", ["no-such-command", "sign --no-such-option IMAGE"])
+def test_the_check_notices_what_does_not_exist(command: str) -> None:
+    with pytest.raises(AssertionError, match="no such"):
+        check_sealwright(shlex.split(command))
+
+
+def test_the_readme_names_the_two_commands() -> None:
+    said = {command for name, command in commands() if name == "README.md"}
+    assert {"make demo", "make test"} <= said
+
+
+def test_every_make_target_tells_what_it_does() -> None:
+    text = (ROOT / "Makefile").read_text()
+    phony = re.search(r"^\.PHONY: ((?:.*\\\n)*.*)$", text, re.MULTILINE)
+    assert phony is not None
+    named = set(phony[1].replace("\\\n", " ").split())
+    assert {name for name in named if not name.endswith("-packages")} == make_targets()
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    broken = [
+        f"{page.name}: {target}"
+        for page in PAGES
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text())
+        if not (page.parent / target).exists()
+    ]
+    assert broken == []
+
+
+def test_the_tutorial_runs_as_it_is_written(product: Product, tmp_path: Path) -> None:
+    """All but its first two commands, which set up and start what the fixture has started."""
+    make, start, *typed = console(TUTORIAL)
+    assert make == "make demo"
+    assert "sealwright dev" in start
+    product.images.push_image("demo/app", "1.0")
+    script = "\n".join(["set -eu", "set -o pipefail", *typed])
+    for written, real in (
+        ("http://127.0.0.1:8750", product.url),
+        ("127.0.0.1:5000", product.registry),
+        (".state/dev", str(product.state)),
+        ("$PWD/.venv/bin", str(Path(sys.executable).parent)),
+    ):
+        assert written in script
+        script = script.replace(written, real)
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "signed  " in done.stdout
+    assert "verified  " in done.stdout
+    assert '"succeeded": 1' in done.stdout or '"succeeded":1' in done.stdout
