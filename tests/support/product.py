@@ -96,11 +96,33 @@ class Product:
         return str(self.call("GET", f"/v1/keys/{name}/public-key", who=None).body)
 
 
+def descendants(pid: int) -> set[int]:
+    """Return the pids of everything that the process has started and that still lives."""
+    found: set[int] = set()
+    todo = [pid]
+    while todo:
+        for task in Path(f"/proc/{todo.pop()}/task").glob("*/children"):
+            children = [int(child) for child in task.read_text().split()]
+            found.update(children)
+            todo.extend(children)
+    return found
+
+
 def dev_environment(product: Product) -> dict[str, str]:
-    """Return the settings under which the product's own service runs."""
-    text = Path(f"/proc/{product.pid}/environ").read_bytes()
-    del text
-    return {}
+    """Return the settings under which the product's own worker runs, bind address aside."""
+    for pid in descendants(product.pid):
+        entries = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+        env = dict(entry.split("=", 1) for entry in entries if "=" in entry)
+        if "SEALWRIGHT_STATE_DIR" in env:
+            env.setdefault(
+                "SEALWRIGHT_DATABASE_URL", f"sqlite:///{product.state / 'sealwright.db'}"
+            )
+            return {
+                name: value
+                for name, value in env.items()
+                if name.startswith(("SEALWRIGHT_", "SOFTHSM2_"))
+            }
+    raise AssertionError("nothing of the product is running")
 
 
 def free_port() -> int:

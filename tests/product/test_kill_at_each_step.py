@@ -1,0 +1,165 @@
+"""A worker killed with SIGKILL after each numbered step: nothing lost, unrecorded or duplicated.
+
+The service is the production application under gunicorn, on the database, token and registry
+of a running `sealwright dev`; only the StepObserver is the test's own.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+import urllib3
+
+from service.domain.digests import Digest
+from tests.support.product import Product, dev_environment, free_port
+
+STEPS = (5, 6, 7, 8, 9, 11, 12)
+SETTLE_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Faulty:
+    """A second service beside the product's own, whose worker dies when told to."""
+
+    product: Product
+    fault: Path
+    database: str
+
+    def kill_after(self, step: int) -> None:
+        self.fault.write_text(str(step))
+
+    def query(self, text: str, **values: object) -> list[tuple[object, ...]]:
+        engine = sqlalchemy.create_engine(self.database)
+        try:
+            with engine.connect() as connection:
+                return [tuple(row) for row in connection.execute(sqlalchemy.text(text), values)]
+        finally:
+            engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def faulty(product: Product, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:
+    directory = tmp_path_factory.mktemp("faulty")
+    port = free_port()
+    env = {
+        **os.environ,
+        **dev_environment(product),
+        "SEALWRIGHT_BIND": f"127.0.0.1:{port}",
+        "SEALWRIGHT_WORKERS": "1",
+        "SEALWRIGHT_EMBEDDED_WORKER": "0",
+        "FAULT_FILE": str(directory / "fault"),
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
+    with (directory / "log").open("w") as log:
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "gunicorn",
+                "--config",
+                "python:service.bootstrap.gunicorn_config",
+                "tests.support.faulty:application()",
+            ],
+            env=env,
+            stdout=log,
+            stderr=log,
+        )
+    beside = replace(product, url=f"http://127.0.0.1:{port}")
+    wait_until_ready(beside, directory / "log")
+    yield Faulty(beside, directory / "fault", env["SEALWRIGHT_DATABASE_URL"])
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=40) == 0
+
+
+def wait_until_ready(product: Product, log: Path) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            if product.call("GET", "/readyz?for=sign", who=None).status == 200:
+                return
+        except urllib3.exceptions.HTTPError:
+            pass
+        time.sleep(0.1)
+    raise AssertionError(f"the service did not get ready:\n{log.read_text()}")
+
+
+def sign_until_done(product: Product, image: str, key: str, *, force: bool) -> dict[str, object]:
+    """Retry as a build system would, with the same Idempotency-Key, honouring Retry-After."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            answer = product.sign(image, force=force, idempotency_key=key)
+        except urllib3.exceptions.HTTPError:
+            time.sleep(0.2)
+            continue
+        if answer.status == 201:
+            return dict(answer.body["results"][0]["signatures"][0])
+        assert answer.status in (409, 503), answer.body
+        assert "Retry-After" in answer.headers
+        time.sleep(min(float(answer.headers["Retry-After"]), 1.0))
+    raise AssertionError("the retries did not end well")
+
+
+def unknown_outcomes(product: Product) -> set[str]:
+    path = "/v1/signatures?state=outcome-unknown&limit=500"
+    return {item["digest"] for item in product.call("GET", path, who="auditor").body["items"]}
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("force", [False, True], ids=["once", "forced"])
+def test_a_worker_killed_after_any_step_loses_and_duplicates_nothing(
+    faulty: Faulty, force: bool
+) -> None:
+    product = faulty.product
+    images: dict[int, tuple[str, str, str]] = {}
+    for step in STEPS:
+        repository = f"drill/{uuid.uuid4().hex[:12]}"
+        digest = product.images.push_image(repository, "1.0", {"step": uuid.uuid4().bytes})
+        image = f"{product.registry}/{repository}@{digest}"
+        key = uuid.uuid4().hex
+        faulty.kill_after(step)
+        with pytest.raises(urllib3.exceptions.HTTPError):
+            product.sign(image, force=force, idempotency_key=key)
+        assert not faulty.fault.exists(), f"step {step} was never reached"
+        images[step] = (repository, image, key)
+    # What died between the intent and its outcome is a fact that the record shows.
+    died = {images[step][1].partition("@")[2] for step in (6, 7, 8)}
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while not died <= unknown_outcomes(product):
+        assert time.monotonic() < deadline, "an intent without an outcome is not shown"
+        time.sleep(0.5)
+    for step, (repository, image, key) in images.items():
+        made = sign_until_done(product, image, key, force=force)
+        digest = image.rpartition("sha256:")[2]
+        on_record = faulty.query(
+            "SELECT s.id, s.standing, l.entry IS NOT NULL FROM signatures s "
+            "LEFT JOIN log_entries l ON l.signature_id = s.id WHERE s.digest LIKE :digest",
+            digest=f"%{digest}",
+        )
+        assert len(on_record) == 1, f"step {step}: {on_record}"
+        assert on_record[0][0] == made["id"]
+        assert on_record[0][1:] in ((True, True), (1, 1))
+        audited = faulty.query(
+            "SELECT count(*) FROM audit_events "
+            "WHERE CAST(body AS TEXT) LIKE :id AND CAST(body AS TEXT) LIKE :action",
+            id=f"%{made['id']}%",
+            action="%signature.made%",
+        )
+        assert audited == [(1,)], f"step {step}"
+        # The order of a dead request is delivered by the worker once its lease has run out.
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while product.verdict(image)["verdict"] != "verified":
+            assert time.monotonic() < deadline, f"step {step}"
+            time.sleep(0.5)
+        layers = product.images.signature_layers(repository, Digest.parse(image.partition("@")[2]))
+        assert len(layers) == 1, f"step {step}"
