@@ -115,51 +115,65 @@ def unknown_outcomes(product: Product) -> set[str]:
     return {item["digest"] for item in product.call("GET", path, who="auditor").body["items"]}
 
 
-@pytest.mark.timeout(240)
-@pytest.mark.parametrize("force", [False, True], ids=["once", "forced"])
-def test_a_worker_killed_after_any_step_loses_and_duplicates_nothing(
-    faulty: Faulty, force: bool
-) -> None:
+@dataclass(frozen=True)
+class Attempt:
+    """A signing request whose worker was killed on the way."""
+
+    step: int
+    force: bool
+    repository: str
+    digest: Digest
+    image: str
+    key: str
+
+
+def killed(faulty: Faulty, step: int, *, force: bool) -> Attempt:
     product = faulty.product
-    images: dict[int, tuple[str, str, str]] = {}
-    for step in STEPS:
-        repository = f"drill/{uuid.uuid4().hex[:12]}"
-        digest = product.images.push_image(repository, "1.0", {"step": uuid.uuid4().bytes})
-        image = f"{product.registry}/{repository}@{digest}"
-        key = uuid.uuid4().hex
-        faulty.kill_after(step)
-        with pytest.raises(urllib3.exceptions.HTTPError):
-            product.sign(image, force=force, idempotency_key=key)
-        assert not faulty.fault.exists(), f"step {step} was never reached"
-        images[step] = (repository, image, key)
+    repository = f"drill/{uuid.uuid4().hex[:12]}"
+    digest = product.images.push_image(repository, "1.0", {"step": uuid.uuid4().bytes})
+    image = f"{product.registry}/{repository}@{digest}"
+    key = uuid.uuid4().hex
+    faulty.kill_after(step)
+    with pytest.raises(urllib3.exceptions.HTTPError):
+        product.sign(image, force=force, idempotency_key=key)
+    assert not faulty.fault.exists(), f"step {step} was never reached"
+    return Attempt(step, force, repository, digest, image, key)
+
+
+def assert_recorded_once(faulty: Faulty, attempt: Attempt, signature_id: object) -> None:
+    """One signature for the image, one log entry for it, and one audit event."""
+    entries = faulty.query(
+        "SELECT s.id, count(l.seq) FROM signatures s "
+        "LEFT JOIN log_entries l ON l.signature_id = s.id "
+        "WHERE s.digest LIKE :digest GROUP BY s.id",
+        digest=f"%{attempt.digest.hex}",
+    )
+    assert entries == [(signature_id, 1)], attempt
+    events = faulty.query(
+        "SELECT count(*) FROM audit_events "
+        "WHERE CAST(body AS TEXT) LIKE :id AND CAST(body AS TEXT) LIKE :action",
+        id=f"%{signature_id}%",
+        action="%signature.made%",
+    )
+    assert events == [(1,)], attempt
+
+
+@pytest.mark.timeout(240)
+def test_a_worker_killed_after_any_step_loses_and_duplicates_nothing(faulty: Faulty) -> None:
+    product = faulty.product
+    attempts = [killed(faulty, step, force=force) for step in STEPS for force in (False, True)]
     # What died between the intent and its outcome is a fact that the record shows.
-    died = {images[step][1].partition("@")[2] for step in (6, 7, 8)}
+    died = {str(attempt.digest) for attempt in attempts if attempt.step in (6, 7, 8)}
     deadline = time.monotonic() + SETTLE_SECONDS
     while not died <= unknown_outcomes(product):
         assert time.monotonic() < deadline, "an intent without an outcome is not shown"
         time.sleep(0.5)
-    for step, (repository, image, key) in images.items():
-        made = sign_until_done(product, image, key, force=force)
-        digest = image.rpartition("sha256:")[2]
-        on_record = faulty.query(
-            "SELECT s.id, s.standing, l.entry IS NOT NULL FROM signatures s "
-            "LEFT JOIN log_entries l ON l.signature_id = s.id WHERE s.digest LIKE :digest",
-            digest=f"%{digest}",
-        )
-        assert len(on_record) == 1, f"step {step}: {on_record}"
-        assert on_record[0][0] == made["id"]
-        assert on_record[0][1:] in ((True, True), (1, 1))
-        audited = faulty.query(
-            "SELECT count(*) FROM audit_events "
-            "WHERE CAST(body AS TEXT) LIKE :id AND CAST(body AS TEXT) LIKE :action",
-            id=f"%{made['id']}%",
-            action="%signature.made%",
-        )
-        assert audited == [(1,)], f"step {step}"
+    for attempt in attempts:
+        made = sign_until_done(product, attempt.image, attempt.key, force=attempt.force)
+        assert_recorded_once(faulty, attempt, made["id"])
         # The order of a dead request is delivered by the worker once its lease has run out.
         deadline = time.monotonic() + SETTLE_SECONDS
-        while product.verdict(image)["verdict"] != "verified":
-            assert time.monotonic() < deadline, f"step {step}"
+        while product.verdict(attempt.image)["verdict"] != "verified":
+            assert time.monotonic() < deadline, attempt
             time.sleep(0.5)
-        layers = product.images.signature_layers(repository, Digest.parse(image.partition("@")[2]))
-        assert len(layers) == 1, f"step {step}"
+        assert len(product.images.signature_layers(attempt.repository, attempt.digest)) == 1
