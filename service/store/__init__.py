@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from service.store.migrate import upgrade
 from service.store.store import Store
 
-__all__ = ["Store"]
+__all__ = ["Store", "upgrade"]
