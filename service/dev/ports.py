@@ -64,7 +64,7 @@ def _bind(port: int) -> socket.socket:
     try:
         fresh.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         fresh.bind((LOOPBACK, port))
-    except OSError:
+    except (OSError, OverflowError):
         fresh.close()
         raise
     return fresh

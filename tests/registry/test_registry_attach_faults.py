@@ -151,9 +151,9 @@ def test_nothing_is_written_after_the_deadline(bench: Bench) -> None:
 
     bench.registry.after_write = overwrite
     with bench.server, pytest.raises(AttachConflictError, match="time was up"):
-        bench.attach(seconds=1)
+        bench.attach(seconds=4)
     assert 1 <= bench.writes() < MAX_ROUNDS
-    assert bench.clock.monotonic() < 1
+    assert bench.clock.monotonic() < 4
 
 
 def test_a_registry_that_is_slow_is_not_written_to_after_the_deadline(bench: Bench) -> None:

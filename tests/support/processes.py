@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-MARK = "SEALWRIGHT_TEST_MARK"
+MARK = "TEST_OF_SEALWRIGHT"
 END_SECONDS = 20.0
 
 
