@@ -99,6 +99,7 @@ def postgres_server() -> Iterator[PostgresServer]:
                 *("-D", str(data), "-k", str(base), "-h", ""),
                 # The tests prove what happens when clients die, not when the power fails.
                 *("-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=200"),
+                *("-c", "deadlock_timeout=100ms"),
             ],
             cwd=base,
             user=user,

@@ -1,0 +1,194 @@
+"""Migrations lead from nothing to the schema, and the record refuses to be rewritten."""
+
+from __future__ import annotations
+
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect
+from sqlalchemy.exc import DBAPIError
+
+from service.domain.errors import StoreUnavailableError
+from service.store import Store
+from service.store.database import Database
+from service.store.migrate import config, current_is_head, upgrade
+from service.store.schema import HEAD, metadata
+from tests.support.records import an_intent, make_key, sign
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/new/store.db"
+    url = request.getfixturevalue("postgres_url")
+    assert isinstance(url, str)
+    return url
+
+
+def run(url: str, statement: str) -> None:
+    database = Database(url)
+    try:
+        database.write(lambda c: c.exec_driver_sql(statement).rowcount)
+    finally:
+        database.close()
+
+
+def test_an_upgrade_from_nothing_equals_the_schema(empty_url: str) -> None:
+    upgrade(empty_url)
+    database = Database(empty_url)
+
+    def differences(connection: Connection) -> list[object]:
+        return list(compare_metadata(MigrationContext.configure(connection), metadata))
+
+    try:
+        assert database.read(differences) == []
+    finally:
+        database.close()
+
+
+def test_the_comparison_would_see_a_difference(empty_url: str) -> None:
+    upgrade(empty_url)
+    run(empty_url, "DROP INDEX ix_signatures_digest")
+    database = Database(empty_url)
+    try:
+        found = database.read(
+            lambda c: list(compare_metadata(MigrationContext.configure(c), metadata))
+        )
+        assert [change[0] for change in found] == ["add_index"]
+    finally:
+        database.close()
+
+
+def test_the_revision_that_the_code_names_is_the_newest(sqlite_store_url: str) -> None:
+    database = Database(sqlite_store_url)
+    try:
+        script = database.read(lambda c: ScriptDirectory.from_config(config(c)))
+        assert script.get_heads() == [HEAD]
+    finally:
+        database.close()
+
+
+def test_a_second_upgrade_changes_nothing(empty_url: str) -> None:
+    upgrade(empty_url)
+    store = Store(empty_url)
+    key = make_key(store)
+    upgrade(empty_url)
+    assert store.keys.get("release") == key
+    store.close()
+
+
+def test_several_upgrades_at_once_end_well(empty_url: str) -> None:
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            upgrade(empty_url)
+        except BaseException as error:  # noqa: BLE001  # told below, in the test's own thread
+            failures.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert current_is_head(empty_url)
+
+
+def test_an_upgrade_that_fails_leaves_nothing_behind(empty_url: str) -> None:
+    upgrade(empty_url)
+    database = Database(empty_url)
+    kept = "leases"
+    run(empty_url, "DELETE FROM alembic_version")
+    for table in reversed(metadata.sorted_tables):
+        if table.name != kept:
+            run(empty_url, f"DROP TABLE {table.name}")
+    with pytest.raises(StoreUnavailableError):
+        upgrade(empty_url)
+    assert set(database.read(lambda c: inspect(c).get_table_names())) == {kept, "alembic_version"}
+    database.close()
+
+
+def test_an_empty_database_is_not_current(postgres_url: str) -> None:
+    assert not current_is_head(postgres_url)
+
+
+def test_health_tells_a_database_that_is_not_migrated(postgres_url: str) -> None:
+    store = Store(postgres_url)
+    with pytest.raises(StoreUnavailableError, match="not migrated"):
+        store.health.check()
+    upgrade(postgres_url)
+    store.health.check()
+    store.close()
+
+
+def test_health_tells_a_schema_of_another_program(store_url: str, store: Store) -> None:
+    assert current_is_head(store_url)
+    store.health.check()
+    run(store_url, "UPDATE alembic_version SET version_num = 'r9999'")
+    assert not current_is_head(store_url)
+    with pytest.raises(StoreUnavailableError, match="r9999"):
+        store.health.check()
+
+
+def test_the_database_file_is_its_owners_alone(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    upgrade(f"sqlite:///{path}")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE log_entries SET entry = entry",
+        "DELETE FROM log_entries",
+        "UPDATE audit_events SET at = 0",
+        "DELETE FROM audit_events",
+        "DELETE FROM signatures",
+        "UPDATE signatures SET signature = payload",
+        "UPDATE signatures SET created_at = 0",
+        "UPDATE signatures SET standing = standing, identity = 'x'",
+    ],
+)
+def test_the_record_refuses_to_be_rewritten(store_url: str, store: Store, statement: str) -> None:
+    make_key(store)
+    (done,) = sign(store, an_intent())
+    assert done.signature is not None
+    with pytest.raises(DBAPIError, match="append-only"):
+        run(store_url, statement)
+    assert store.journal.get(done.signature.id) == done.signature
+
+
+def test_whether_a_signature_stands_may_change(store_url: str, store: Store) -> None:
+    make_key(store)
+    (done,) = sign(store, an_intent())
+    assert done.signature is not None
+    run(store_url, "UPDATE signatures SET standing = false")
+    assert store.journal.standing([done.signature.statement.hash()]) == {}
+
+
+@pytest.mark.parametrize("table", ["log_entries", "audit_events"])
+def test_replacing_a_row_is_refused_too(sqlite_store_url: str, table: str) -> None:
+    store = Store(sqlite_store_url)
+    make_key(store)
+    sign(store, an_intent())
+    column = "body" if table == "audit_events" else "entry"
+    other = "at" if table == "audit_events" else "signature_id"
+    statement = (
+        f"INSERT OR REPLACE INTO {table} (seq, {other}, {column}) "
+        f"SELECT seq, {other}, x'00' FROM {table}"
+    )
+    with pytest.raises(DBAPIError, match="append-only"):
+        run(sqlite_store_url, statement)
+    store.close()
+
+
+@pytest.mark.parametrize("table", ["log_entries", "audit_events", "signatures"])
+def test_truncating_the_record_is_refused(postgres_store_url: str, table: str) -> None:
+    with pytest.raises(DBAPIError, match="append-only"):
+        run(postgres_store_url, f"TRUNCATE {table} CASCADE")

@@ -1,0 +1,47 @@
+"""Lists as parameters must reach the indexes: a scan of the record would grow with its age."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy.dialects import sqlite as dialect
+from sqlalchemy.sql import ClauseElement
+from sqlalchemy.sql.compiler import SQLCompiler
+
+from service.store import completion, idempotency, journal, orders, outbox, outbox_lists
+from service.store.sqlite import connect
+
+MODULES = (completion, idempotency, journal, orders, outbox, outbox_lists)
+# Parked orders are few and asked for by hand; `_ATTACHMENTS` is only the beginning of queries.
+BY_HAND = {"_PARKED", "_ATTACHMENTS", "SIGNATURES"}
+
+
+def statements() -> Iterator[tuple[str, ClauseElement]]:
+    for module in MODULES:
+        for name, value in vars(module).items():
+            if name.isupper() and isinstance(value, ClauseElement) and name not in BY_HAND:
+                compiles = getattr(value, "is_select", False) or getattr(value, "is_dml", False)
+                if compiles:
+                    yield f"{module.__name__}.{name}", value
+
+
+@pytest.mark.parametrize(("name", "statement"), [pytest.param(*s, id=s[0]) for s in statements()])
+def test_a_statement_scans_no_table(
+    sqlite_store_url: str, name: str, statement: ClauseElement
+) -> None:
+    compiled = SQLCompiler(dialect.dialect(), statement)
+    connection = connect(Path(sqlite_store_url.removeprefix("sqlite:///")), read_only=True)
+    try:
+        rows = connection.execute(
+            f"EXPLAIN QUERY PLAN {compiled}", ["[]"] * len(compiled.positiontup or ())
+        ).fetchall()
+    finally:
+        connection.close()
+    scans = [row[3] for row in rows if row[3].startswith("SCAN") and "json_each" not in row[3]]
+    assert scans == [], name
+
+
+def test_the_plans_of_many_statements_are_checked() -> None:
+    assert len(list(statements())) >= 30

@@ -1,0 +1,152 @@
+"""PostgreSQL's own troubles: dead connections, deadlocks, a server that is not there."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from service.domain.errors import StoreUnavailableError
+from service.store import Store, postgresql
+from service.store.database import Database
+from service.store.migrate import current_is_head, upgrade
+from tests.support.postgres import PostgresServer
+from tests.support.records import make_key
+
+INSERT = "INSERT INTO leases (name, owner, fencing, lease_until) VALUES (%s, 'a', 1, 0)"
+
+
+@pytest.fixture
+def database(postgres_store_url: str) -> Iterator[Database]:
+    opened = Database(postgres_store_url)
+    yield opened
+    opened.close()
+
+
+def end_connections(server: PostgresServer, database: Database) -> None:
+    server.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        f"WHERE datname = '{database.url.database}'"
+    )
+
+
+def test_connections_that_died_in_the_pool_are_replaced(
+    postgres_server: PostgresServer, database: Database
+) -> None:
+    insert = lambda name: lambda c: c.exec_driver_sql(INSERT, (name,)).rowcount  # noqa: E731
+    assert database.write(insert("a")) == 1
+    end_connections(postgres_server, database)
+    assert database.write(insert("b")) == 1
+    end_connections(postgres_server, database)
+    query = "SELECT name FROM leases ORDER BY name"
+    assert database.read(lambda c: c.exec_driver_sql(query).scalars().all()) == ["a", "b"]
+
+
+def test_a_connection_that_dies_again_is_a_store_that_is_away(
+    postgres_server: PostgresServer, database: Database
+) -> None:
+    ran = []
+
+    def work(connection: Connection) -> None:
+        ran.append(1)
+        connection.exec_driver_sql(INSERT, ("a",))
+        end_connections(postgres_server, database)
+        connection.exec_driver_sql(INSERT, ("b",))
+
+    with pytest.raises(StoreUnavailableError):
+        database.write(work)
+    assert len(ran) == 2
+    query = "SELECT count(*) FROM leases"
+    assert database.read(lambda c: c.exec_driver_sql(query).scalar_one()) == 0
+
+
+def test_what_dies_at_the_commit_is_not_repeated(
+    postgres_server: PostgresServer, database: Database
+) -> None:
+    ran = []
+
+    def work(connection: Connection) -> None:
+        ran.append(1)
+        connection.exec_driver_sql(INSERT, ("a",))
+        end_connections(postgres_server, database)
+
+    with pytest.raises(StoreUnavailableError):
+        database.write(work)
+    assert len(ran) == 1
+
+
+def test_the_victim_of_a_deadlock_is_tried_again(database: Database) -> None:
+    for name in ("a", "b"):
+        database.write(lambda c, name=name: c.exec_driver_sql(INSERT, (name,)).rowcount)
+    both_hold_one = threading.Barrier(2)
+    update = "UPDATE leases SET fencing = fencing + 1 WHERE name = %s"
+
+    def work(first: str, second: str) -> Callable[[Connection], None]:
+        tries = []
+
+        def run(connection: Connection) -> None:
+            tries.append(1)
+            connection.exec_driver_sql(update, (first,))
+            if len(tries) == 1:
+                both_hold_one.wait(30)
+            connection.exec_driver_sql(update, (second,))
+
+        return run
+
+    threads = [
+        threading.Thread(target=database.write, args=(work(*order),)) for order in ("ab", "ba")
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    query = "SELECT fencing FROM leases"
+    assert database.read(lambda c: c.exec_driver_sql(query).scalars().all()) == [3, 3]
+
+
+def test_a_conflict_that_never_ends_is_a_store_that_is_away(
+    monkeypatch: pytest.MonkeyPatch, database: Database
+) -> None:
+    monkeypatch.setattr(postgresql, "PAUSE_SECONDS", 0.0)
+    ran = []
+
+    def work(connection: Connection) -> None:
+        ran.append(1)
+        connection.exec_driver_sql(
+            "DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = 'serialization_failure'; END $$"
+        )
+
+    with pytest.raises(StoreUnavailableError):
+        database.write(work)
+    assert len(ran) == postgresql.ATTEMPTS
+
+
+def test_a_bug_in_a_statement_is_not_called_an_outage(database: Database) -> None:
+    with pytest.raises(DBAPIError):
+        database.write(lambda c: c.exec_driver_sql("SELEKT 1").rowcount)
+    with pytest.raises(DBAPIError):
+        database.read(lambda c: c.exec_driver_sql("SELECT 1/0").all())
+    insert = lambda c: c.exec_driver_sql(INSERT, ("a",)).rowcount  # noqa: E731
+    database.write(insert)
+    with pytest.raises(IntegrityError):
+        database.write(insert)
+
+
+def test_a_server_that_is_not_there_is_a_store_that_is_away(tmp_path: Path) -> None:
+    url = f"postgresql://postgres:secret@/store?host={tmp_path}"
+    store = Store(url)
+    for ask in (
+        store.health.check,
+        lambda: store.keys.get("release"),
+        lambda: make_key(store),
+        lambda: upgrade(url),
+        lambda: current_is_head(url),
+    ):
+        with pytest.raises(StoreUnavailableError) as caught:
+            ask()
+        assert "secret" not in str(caught.value)
+    store.close()
