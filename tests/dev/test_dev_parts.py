@@ -23,7 +23,8 @@ from service.domain.errors import ConfigurationError
 from service.domain.tokens import hash_token
 from service.operations.credentials import Credentials
 from service.ports.store import CredentialBook
-from service.store import Store, upgrade
+from service.store import Store
+from service.store.migrate import upgrade
 
 
 def test_a_reserved_port_is_left_to_a_program_that_binds_it_and_to_no_one_by_chance(
