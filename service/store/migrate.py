@@ -13,7 +13,7 @@ from typing import Final
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, text
+from sqlalchemy import URL, Connection, text
 
 from service.domain.errors import StoreUnavailableError
 from service.store import postgresql, sqlite
@@ -78,33 +78,44 @@ def _exclusively(url: str) -> Iterator[Connection]:
     parsed = parse_url(url)
     path = sqlite_path(parsed)
     try:
-        if path is None:
-            engine = postgresql.engine(parsed)
-            try:
-                with engine.begin() as connection:
-                    connection.execute(_LOCK)
-                    yield connection
-            finally:
-                engine.dispose()
-            return
-        _create(path)
-        engine = sqlite.engine(lambda: sqlite.connect(path, read_only=False), size=1)
-        try:
-            with engine.connect() as connection:
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-                try:
-                    yield connection
-                except BaseException:
-                    connection.exec_driver_sql("ROLLBACK")
-                    raise
-                connection.exec_driver_sql("COMMIT")
-        finally:
-            engine.dispose()
+        with _on_postgresql(parsed) if path is None else _on_sqlite(path) as connection:
+            yield connection
     except DATABASE_ERRORS as error:
-        away = unavailable(error)
-        if away is None:
-            raise
-        raise StoreUnavailableError(f"the database cannot be migrated: {_reason(error)}") from error
+        # The driver's own text may hold the URL, so only the kind of fault is told.
+        kind = type(getattr(error, "orig", None) or error).__name__
+        raise StoreUnavailableError(f"the database cannot be migrated: {kind}") from error
+
+
+@contextmanager
+def _on_postgresql(url: URL) -> Iterator[Connection]:
+    engine = postgresql.engine(url)
+    try:
+        with engine.begin() as connection:
+            connection.execute(_LOCK)
+            yield connection
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _on_sqlite(path: Path) -> Iterator[Connection]:
+    _create(path)
+    lock = sqlite.FileLock(path)
+    engine = sqlite.engine(lambda: sqlite.connect(path, read_only=False), size=1)
+    try:
+        # Two that switch a new file to WAL at once refuse each other without waiting.
+        lock.acquire()
+        with engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.exec_driver_sql("ROLLBACK")
+                raise
+            connection.exec_driver_sql("COMMIT")
+    finally:
+        engine.dispose()
+        lock.close()
 
 
 def _create(path: Path) -> None:
@@ -114,8 +125,3 @@ def _create(path: Path) -> None:
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-
-
-def _reason(error: BaseException) -> str:
-    """Name the kind of fault; the driver's own text may hold the URL."""
-    return type(getattr(error, "orig", None) or error).__name__
