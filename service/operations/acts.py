@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from service.domain.acts import Act, ActKind, Performed
+from service.domain.approvals import Approval
 from service.domain.callers import Caller
 
 
@@ -34,8 +35,11 @@ class Performer(Protocol):
 class Acts:
     performers: Mapping[ActKind, Performer]
 
-    def request(self, caller: Caller, act: Act) -> Performed:
-        """Perform the act for `caller`, whose role has been checked.
+    def request(self, caller: Caller, act: Act) -> Performed | Approval:
+        """Perform the act for `caller`, whose role has been checked, or record the request.
+
+        Where a quorum rule asks for more people, what is returned is the approval that the act
+        now waits for (202: `service.web.answers.performed_or_pending`).
 
         Raises:
             ServiceError: of the act's own.
