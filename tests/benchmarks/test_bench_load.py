@@ -69,6 +69,14 @@ def test_answers_are_read_to_their_end_and_counted(server: ThreadingHTTPServer) 
     assert len(borders) == 2
 
 
+def test_time_that_passes_between_two_looks_is_measured_as_it_was(
+    server: ThreadingHTTPServer,
+) -> None:
+    measured = load.run(_load(server), warm_up=0, seconds=1e-9)
+    assert measured.seconds > 0
+    assert measured.requests > 0
+
+
 def test_callers_keep_their_connections(server: ThreadingHTTPServer) -> None:
     load.run(_load(server), warm_up=0, seconds=0.1)
     assert len(server.seen) == 3  # type: ignore[attr-defined]  # as above
