@@ -6,6 +6,7 @@ operation of a `TokenPool` loads it, in the process that will use it.
 
 from __future__ import annotations
 
+from hsm.adoption import FoundKey, locate
 from hsm.errors import (
     CallStuckError,
     HSMError,
@@ -13,6 +14,7 @@ from hsm.errors import (
     KeyAlreadyExistsError,
     KeyAmbiguousError,
     KeyMissingError,
+    KeyUnfitError,
     KeyUnprotectedError,
     ModuleInheritedError,
     ModuleLoadError,
@@ -23,23 +25,27 @@ from hsm.errors import (
     UnsupportedMechanismError,
 )
 from hsm.health import probe
-from hsm.keys import KeyAttributes, NewKey, destroy, generate
+from hsm.keys import KeyAttributes, NewKey, attributes_of, destroy, generate
 from hsm.login import PIN, PINGate
 from hsm.mechanisms import Algorithm, Scheme
 from hsm.pool import TokenPool
 from hsm.signer import sign
 from hsm.tokens import Slot, TokenAddress, slots
+from hsm.uri import KeyURI, URIError
 
 __all__ = [
     "PIN",
     "Algorithm",
     "CallStuckError",
+    "FoundKey",
     "HSMError",
     "HSMUnavailableError",
     "KeyAlreadyExistsError",
     "KeyAmbiguousError",
     "KeyAttributes",
     "KeyMissingError",
+    "KeyURI",
+    "KeyUnfitError",
     "KeyUnprotectedError",
     "ModuleInheritedError",
     "ModuleLoadError",
@@ -53,9 +59,12 @@ __all__ = [
     "TokenAbsentError",
     "TokenAddress",
     "TokenPool",
+    "URIError",
     "UnsupportedMechanismError",
+    "attributes_of",
     "destroy",
     "generate",
+    "locate",
     "probe",
     "sign",
     "slots",

@@ -94,6 +94,12 @@ class KeyUnprotectedError(HSMError):
     code = "key-unprotected"
 
 
+class KeyUnfitError(HSMError):
+    """The key that was found on the token is of no use to us; the message says why."""
+
+    code = "key-unfit"
+
+
 class UnsupportedMechanismError(HSMError):
     """The token, or this key on it, does not do what was asked."""
 

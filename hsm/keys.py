@@ -7,6 +7,7 @@ second search finds nothing either: a lost login and a lost disk both look like 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
@@ -108,7 +109,7 @@ def private_key(leased: Leased, cka_id: bytes, key_type: KeyType) -> SignMixin:
     """
     key = leased.keys.get(cka_id)
     if key is None:
-        key = _find(leased, cka_id)
+        key = find(leased, {Attribute.ID: cka_id})
         if not isinstance(key, SignMixin):
             raise UnsupportedMechanismError("the key on the token is not allowed to sign")
         leased.keys[cka_id] = key
@@ -119,22 +120,34 @@ def private_key(leased: Leased, cka_id: bytes, key_type: KeyType) -> SignMixin:
     return key
 
 
-def _find(leased: Leased, cka_id: bytes) -> Any:
-    found = _matching(leased.session, ObjectClass.PRIVATE_KEY, cka_id)
+def find(leased: Leased, wanted: Mapping[Attribute, Any]) -> Any:
+    """Return the only private key with these attributes.
+
+    Raises:
+        KeyMissingError, KeyAmbiguousError
+        pkcs11.PKCS11Error: the ladder's business.
+    """
+    template = {**wanted, Attribute.CLASS: ObjectClass.PRIVATE_KEY}
+    found = _objects(leased.session, template)
     if not found:
         probe_login(leased.session)
         token = leased.session.token.slot.get_token()
-        found = _matching(leased.session, ObjectClass.PRIVATE_KEY, cka_id)
+        found = _objects(leased.session, template)
         if not found:
             raise KeyMissingError(f"the token {token.label!r} does not hold the key")
     if len(found) > 1:
-        raise KeyAmbiguousError(f"{len(found)} private keys have the same CKA_ID")
+        names = " and ".join(f"CKA_{attribute.name}" for attribute in wanted)
+        raise KeyAmbiguousError(f"{len(found)} private keys have the same {names}")
     return found[0]
 
 
-def _matching(session: pkcs11.Session, kind: ObjectClass, cka_id: bytes) -> list[Any]:
+def matching(session: pkcs11.Session, kind: ObjectClass, cka_id: bytes) -> list[Any]:
+    return _objects(session, {Attribute.CLASS: kind, Attribute.ID: cka_id})
+
+
+def _objects(session: pkcs11.Session, template: Mapping[Attribute, Any]) -> list[Any]:
     # The whole list: an unfinished search holds the session's lock.
-    return list(session.get_objects({Attribute.CLASS: kind, Attribute.ID: cka_id}))
+    return list(session.get_objects(dict(template)))
 
 
 def generate(
@@ -158,7 +171,7 @@ def generate(
                 # An earlier attempt failed after the token was asked: what it may have
                 # left belongs to nobody, because its public key was never returned.
                 _destroy_all(session, wanted)
-            elif _matching(session, ObjectClass.PRIVATE_KEY, wanted):
+            elif matching(session, ObjectClass.PRIVATE_KEY, wanted):
                 raise KeyAlreadyExistsError("a key with this CKA_ID exists on the token")
             made = True
             return _generate(session, algorithm, label=label, cka_id=wanted)
@@ -177,7 +190,7 @@ def _generate(
         _destroy(public, private)
         raise KeyUnprotectedError("the token made a key that could leave it; it was destroyed")
     # Another process may have used the same id at the same moment; tokens allow that.
-    if len(_matching(session, ObjectClass.PRIVATE_KEY, cka_id)) != 1:
+    if len(matching(session, ObjectClass.PRIVATE_KEY, cka_id)) != 1:
         _destroy(public, private)
         raise KeyAlreadyExistsError("a key with this CKA_ID exists on the token")
     try:
@@ -215,21 +228,36 @@ def _key_pair(
 
 
 def read_attributes(key: pkcs11.Object) -> KeyAttributes:
-    """Read what the token says of a private key, one by one: vendors leave some out."""
+    """Read what the token says of a private key."""
 
-    def told(attribute: Attribute) -> bool | None:
-        try:
-            return bool(key[attribute])
-        except (pkcs11.AttributeTypeInvalid, pkcs11.AttributeSensitive, pkcs11.FunctionFailed):
-            return None
+    def said(attribute: Attribute) -> bool | None:
+        value = told(key, attribute)
+        return None if value is None else bool(value)
 
     return KeyAttributes(
-        sensitive=told(Attribute.SENSITIVE),
-        extractable=told(Attribute.EXTRACTABLE),
-        always_sensitive=told(Attribute.ALWAYS_SENSITIVE),
-        never_extractable=told(Attribute.NEVER_EXTRACTABLE),
-        local=told(Attribute.LOCAL),
+        sensitive=said(Attribute.SENSITIVE),
+        extractable=said(Attribute.EXTRACTABLE),
+        always_sensitive=said(Attribute.ALWAYS_SENSITIVE),
+        never_extractable=said(Attribute.NEVER_EXTRACTABLE),
+        local=said(Attribute.LOCAL),
     )
+
+
+def told(key: pkcs11.Object, attribute: Attribute) -> Any:
+    """Read one attribute, or None where the vendor leaves it out. One by one for that reason."""
+    try:
+        return key[attribute]
+    except (pkcs11.AttributeTypeInvalid, pkcs11.AttributeSensitive, pkcs11.FunctionFailed):
+        return None
+
+
+def attributes_of(pool: TokenPool, cka_id: bytes) -> KeyAttributes:
+    """Read again what the token says of the key.
+
+    Raises:
+        KeyMissingError, KeyAmbiguousError, HSMUnavailableError, PINRefusedError
+    """
+    return pool.run(lambda leased: read_attributes(find(leased, {Attribute.ID: cka_id})))
 
 
 def destroy(pool: TokenPool, cka_id: bytes) -> None:
@@ -237,13 +265,18 @@ def destroy(pool: TokenPool, cka_id: bytes) -> None:
 
     Raises:
         KeyMissingError, KeyAmbiguousError, HSMUnavailableError, PINRefusedError
+        UnsupportedMechanismError: the token does not let go of the key.
     """
 
     def operation(leased: Leased) -> None:
-        _find(leased, cka_id)
+        # Not left to the token: CKR_ACTION_PROHIBITED comes out like a broken connection.
+        if told(find(leased, {Attribute.ID: cka_id}), Attribute.DESTROYABLE) is False:
+            raise UnsupportedMechanismError("the key is one that its token never destroys")
         session = leased.session.token.open(rw=True)
         try:
             _destroy_all(session, cka_id)
+            if matching(session, ObjectClass.PRIVATE_KEY, cka_id):
+                raise UnsupportedMechanismError("the token did not destroy the key")
         finally:
             close(session)
         pool.distrust(leased.generation)
@@ -252,8 +285,9 @@ def destroy(pool: TokenPool, cka_id: bytes) -> None:
 
 
 def _destroy_all(session: pkcs11.Session, cka_id: bytes) -> None:
-    for kind in (ObjectClass.PRIVATE_KEY, ObjectClass.PUBLIC_KEY):
-        _destroy(*_matching(session, kind, cka_id))
+    # The private key last: as long as it is there, this is done again.
+    for kind in (ObjectClass.PUBLIC_KEY, ObjectClass.PRIVATE_KEY):
+        _destroy(*matching(session, kind, cka_id))
 
 
 def _destroy(*objects: pkcs11.Object) -> None:

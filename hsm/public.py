@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     import pkcs11
 
 _CURVES: Final = {Algorithm.EC_P256: ec.SECP256R1(), Algorithm.EC_P384: ec.SECP384R1()}
+_ALGORITHMS: Final = {
+    **{kind.curve: algorithm for algorithm, kind in KEY_KINDS.items() if kind.curve is not None},
+    # The OID of RFC 8410, 3, beside the name of PKCS#11 3.0.
+    bytes.fromhex("06032b6570"): Algorithm.ED25519,
+}
+_MODULI: Final = {kind.bits: algorithm for algorithm, kind in KEY_KINDS.items() if kind.bits}
 _ED25519_BYTES: Final = 32
 _OCTET_STRING: Final = 0x04
 _SHORT_LENGTH: Final = 0x80  # a DER length below this stands for itself
@@ -46,6 +52,25 @@ def subject_public_key_info(key: pkcs11.Object, algorithm: Algorithm) -> bytes:
         point = unwrap_point(key[Attribute.EC_POINT], 2 * ((curve.key_size + 7) // 8) + 1)
         public = ec.EllipticCurvePublicKey.from_encoded_point(curve, point)
     return public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def algorithm_of(key: pkcs11.Object) -> Algorithm:
+    """Tell the kind of a public key object.
+
+    Raises:
+        ValueError: it is of none that we know.
+        pkcs11.PKCS11Error
+    """
+    kind = key[Attribute.KEY_TYPE]
+    if kind == KeyType.RSA:
+        found = _MODULI.get(int.from_bytes(key[Attribute.MODULUS], "big").bit_length())
+    elif kind in (KeyType.EC, KeyType.EC_EDWARDS):
+        found = _ALGORITHMS.get(key[Attribute.EC_PARAMS])
+    else:
+        found = None
+    if found is None:
+        raise ValueError("a key of another kind or size")
+    return found
 
 
 def unwrap_point(value: bytes, length: int) -> bytes:

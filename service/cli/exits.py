@@ -43,6 +43,8 @@ EXITS: Final = MappingProxyType(
         errors.KeyNotNamedError: Exit.USAGE,
         errors.KeyNotUsableError: Exit.USAGE,
         errors.UnsupportedAlgorithmError: Exit.USAGE,
+        errors.KeyUnprotectedError: Exit.USAGE,
+        errors.KeyNotAdoptableError: Exit.USAGE,
         errors.TokenNotFoundError: Exit.USAGE,
         errors.HSMUnavailableError: Exit.UNAVAILABLE,
         errors.PINRefusedError: Exit.UNAVAILABLE,

@@ -230,11 +230,37 @@ class UnsupportedAlgorithmError(ServiceError):
     cure = "Choose another algorithm, or another token; `ec-p256` works everywhere."
 
 
+class KeyUnprotectedError(ServiceError):
+    code = "key-unprotected"
+    title = "The key could leave its token"
+    cause = "The token says that the private key is extractable or not sensitive, or does not say."
+    cure = (
+        "Use a token that makes keys which cannot leave it. A key that others made can be "
+        "adopted in spite of that only where the policy allows it."
+    )
+
+
+class KeyNotAdoptableError(ServiceError):
+    code = "key-not-adoptable"
+    title = "The key on the token cannot be adopted"
+    cause = (
+        "The token holds no private key that fits the URI, or the one it holds does not belong to "
+        "the public key, cannot be found again by its CKA_ID, or does not sign as it must."
+    )
+    cure = (
+        "Compare the URI with what `pkcs11-tool --list-objects --type privkey` or `p11tool "
+        "--list-privkeys` shows of the token, and send the public key that belongs to it."
+    )
+
+
 class TokenNotFoundError(ServiceError):
     code = "token-not-found"
     title = "No configured token has this label"
     cause = "The request names a token that is not among those the service is configured with."
-    cure = "`GET /v1/slots` names the tokens; SEALWRIGHT_TOKEN_LABEL configures them."
+    cure = (
+        "`GET /v1/slots` names the tokens; SEALWRIGHT_TOKENS_FILE, or SEALWRIGHT_TOKEN_LABEL "
+        "where there is one, configures them."
+    )
 
 
 # --- the HSM ------------------------------------------------------------------------------

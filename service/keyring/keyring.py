@@ -17,7 +17,15 @@ import hsm
 from service.domain import errors
 from service.domain.clock import Clock
 from service.domain.errors import ServiceError
-from service.domain.keys import Algorithm, GeneratedKey, KeyVersion, Location, Scheme
+from service.domain.keys import (
+    Algorithm,
+    Attributes,
+    GeneratedKey,
+    KeyVersion,
+    Location,
+    Scheme,
+)
+from service.keyring import custody
 from service.keyring.gate import StoreGate
 from service.keyring.status import token_statuses
 from service.keyring.translate import (
@@ -122,13 +130,15 @@ class Keyring:
         return [result for chunk in signed for result in chunk]
 
     def _pools_of(self, locations: Sequence[Location]) -> list[hsm.TokenPool]:
+        """Return the pools that serve any of the locations, in the order of the settings."""
+        present = [location for location in locations if location.state == "present"]
         return [
             pool
-            for location in locations
-            if location.state == "present"
             for pool in self._runtime().pools
-            if pool.address.label == location.token
-            and pool.address.serial in (None, location.serial)
+            if any(
+                pool.address.label == location.token and pool.serial in (None, location.serial)
+                for location in present
+            )
         ]
 
     # --- KeyMaker ---------------------------------------------------------------------
@@ -139,6 +149,17 @@ class Keyring:
             return generated_key(hsm.generate(pool, ALGORITHMS[algorithm], label=name))
         except hsm.HSMError as error:
             raise service_error(error) from error
+
+    def adopt(self, uri: str, public_key: bytes | None, *, allow_extractable: bool) -> GeneratedKey:
+        return custody.adopt(
+            self._runtime().pools, uri, public_key, allow_extractable=allow_extractable
+        )
+
+    def attributes(self, version: KeyVersion) -> Attributes:
+        return custody.attributes(self._pools_of(version.locations), version)
+
+    def destroy(self, version: KeyVersion) -> None:
+        custody.destroy(self._pools_of(version.locations), version)
 
     # --- Tokens -----------------------------------------------------------------------
 

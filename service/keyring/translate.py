@@ -64,7 +64,8 @@ _ERRORS: Final[MappingProxyType[type[hsm.HSMError], type[errors.ServiceError]]] 
         hsm.KeyMissingError: errors.KeyMissingOnTokenError,
         hsm.KeyAmbiguousError: errors.KeyMissingOnTokenError,
         hsm.KeyAlreadyExistsError: errors.KeyExistsError,
-        hsm.KeyUnprotectedError: errors.UnsupportedAlgorithmError,
+        hsm.KeyUnfitError: errors.KeyNotAdoptableError,
+        hsm.KeyUnprotectedError: errors.KeyUnprotectedError,
         hsm.UnsupportedMechanismError: errors.UnsupportedAlgorithmError,
         hsm.SignatureCheckError: errors.SignatureCheckFailedError,
     }
@@ -80,16 +81,19 @@ def service_error(error: hsm.HSMError) -> errors.ServiceError:
 
 
 def generated_key(made: hsm.NewKey) -> GeneratedKey:
-    said = made.attributes
     return GeneratedKey(
         cka_id=made.cka_id,
         public_key=made.public_key,
         location=Location(token=made.token_label, serial=made.token_serial),
-        attributes=Attributes(
-            sensitive=said.sensitive,
-            extractable=said.extractable,
-            always_sensitive=said.always_sensitive,
-            never_extractable=said.never_extractable,
-            local=said.local,
-        ),
+        attributes=attributes_said(made.attributes),
+    )
+
+
+def attributes_said(said: hsm.KeyAttributes) -> Attributes:
+    return Attributes(
+        sensitive=said.sensitive,
+        extractable=said.extractable,
+        always_sensitive=said.always_sensitive,
+        never_extractable=said.never_extractable,
+        local=said.local,
     )

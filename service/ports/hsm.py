@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from service.domain.errors import ServiceError
-from service.domain.keys import Algorithm, GeneratedKey, KeyVersion, Scheme
+from service.domain.keys import Algorithm, Attributes, GeneratedKey, KeyVersion, Scheme
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,48 @@ class KeyMaker(Protocol):
         """Make a key pair on the token (None: the only one), never extractable, and pin it.
 
         Raises:
-            TokenNotFoundError, UnsupportedAlgorithmError, HSMUnavailableError, PINRefusedError.
+            TokenNotFoundError, UnsupportedAlgorithmError, KeyUnprotectedError,
+            HSMUnavailableError, PINRefusedError.
+        """
+        ...
+
+    def adopt(self, uri: str, public_key: bytes | None, *, allow_extractable: bool) -> GeneratedKey:
+        """Find the private key that an RFC 7512 URI names, and prove that it is the one.
+
+        The proof is a signature over a fresh challenge that verifies under `public_key` (DER
+        SubjectPublicKeyInfo; None: the one that the token tells). A key that is extractable
+        or not sensitive, or of which the token does not say, is refused unless allowed.
+        Changes nothing on the token.
+
+        Raises:
+            InvalidRequestError: `uri` or `public_key` cannot be read.
+            TokenNotFoundError: the URI names no configured token, or several.
+            KeyNotAdoptableError: there is no such key, or it is not of use.
+            KeyMissingOnTokenError: several keys fit.
+            KeyUnprotectedError, HSMUnavailableError, PINRefusedError.
+        """
+        ...
+
+    def attributes(self, version: KeyVersion) -> Attributes:
+        """Read again what a token says of the key, at the first location that answers.
+
+        Raises:
+            KeyMissingOnTokenError, HSMUnavailableError, PINRefusedError.
+        """
+        ...
+
+    def destroy(self, version: KeyVersion) -> None:
+        """Destroy the key pair at every location, for good.
+
+        Nothing is destroyed unless every location answers. Where the key is missing already,
+        nothing is left to do, so this may be repeated until it succeeds. The key is proven to
+        be the version's before it is touched.
+
+        Raises:
+            HSMUnavailableError, PINRefusedError: a location is away; if it went in between,
+                the key is gone elsewhere already.
+            KeyMissingOnTokenError: another key, or more than one, has its CKA_ID and stays.
+            UnsupportedAlgorithmError: the token refuses.
         """
         ...
 

@@ -52,6 +52,8 @@ STATUS: Final = MappingProxyType(
         errors.KeyNotNamedError: HTTPStatus.UNPROCESSABLE_ENTITY,
         errors.KeyNotUsableError: HTTPStatus.CONFLICT,
         errors.UnsupportedAlgorithmError: HTTPStatus.UNPROCESSABLE_ENTITY,
+        errors.KeyUnprotectedError: HTTPStatus.UNPROCESSABLE_ENTITY,
+        errors.KeyNotAdoptableError: HTTPStatus.UNPROCESSABLE_ENTITY,
         errors.TokenNotFoundError: HTTPStatus.NOT_FOUND,
         errors.HSMUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
         errors.PINRefusedError: HTTPStatus.SERVICE_UNAVAILABLE,

@@ -30,7 +30,9 @@ from service.domain.errors import (
     InvalidReferenceError,
     InvalidRequestError,
     KeyExistsError,
+    KeyNotAdoptableError,
     KeyNotFoundError,
+    KeyUnprotectedError,
     RequestInProgressError,
     ServiceError,
     StoreUnavailableError,
@@ -150,7 +152,37 @@ class MemoryCatalog:
 
 
 class SoftwareMaker:
-    """Makes elliptic keys in memory and forgets the private half."""
+    """Makes elliptic keys in memory and forgets the private half.
+
+    `lying` are keys that others put on the token, by URI. `gone` are the CKA_IDs destroyed.
+    `fault` is what the next adoption or destruction meets.
+    """
+
+    def __init__(self) -> None:
+        self.lying: dict[str, GeneratedKey] = {}
+        self.gone: list[bytes] = []
+        self.fault: ServiceError | None = None
+
+    def adopt(self, uri: str, public_key: bytes | None, *, allow_extractable: bool) -> GeneratedKey:
+        self._meet_fault()
+        found = self.lying.get(uri)
+        if found is None or public_key not in (None, found.public_key):
+            raise KeyNotAdoptableError(f"no private key is {uri}")
+        if found.attributes.extractable is not False and not allow_extractable:
+            raise KeyUnprotectedError
+        return found
+
+    def attributes(self, version: KeyVersion) -> Attributes:
+        return version.attributes
+
+    def destroy(self, version: KeyVersion) -> None:
+        self._meet_fault()
+        if version.cka_id not in self.gone:
+            self.gone.append(version.cka_id)
+
+    def _meet_fault(self) -> None:
+        if self.fault is not None:
+            raise self.fault
 
     def generate(self, name: str, algorithm: Algorithm, token: str | None) -> GeneratedKey:
         if token not in {None, "test"}:
