@@ -10,7 +10,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-header --no-annotate
 
 .PHONY: help demo test lint types layers tests conformance bench image token openapi lock clean \
-	format python-packages run-packages test-packages image-packages
+	format python-packages run-packages test-packages image-packages conformance-packages
 .DEFAULT_GOAL := help
 
 help: ## Show this list.
@@ -34,8 +34,8 @@ layers: .venv/.ok ## The layers of docs/architecture.md (import-linter).
 tests: .venv/.ok | run-packages test-packages ## Every test, on real parts.
 	$(PYTEST) --ignore=tests/conformance
 
-conformance: .venv/.ok | run-packages ## Let cosign judge what we write (builds cosign the first time: 9 minutes).
-	scripts/install-cosign
+conformance: .venv/.ok | run-packages conformance-packages ## Let foreign clients judge what we write (builds cosign the first time: 9 minutes).
+	scripts/install-clients
 	$(PYTEST) tests/conformance
 
 bench: .venv/.ok | run-packages ## Throughput, as ratios to ceilings measured in the same round.
@@ -86,3 +86,6 @@ test-packages:
 
 image-packages:
 	@scripts/system-packages image
+
+conformance-packages:
+	@scripts/system-packages conformance

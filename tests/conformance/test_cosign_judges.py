@@ -63,7 +63,7 @@ def cosign(tmp_path_factory: pytest.TempPathFactory) -> Cosign:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     clients = os.environ.get("SEALWRIGHT_CLIENTS") or str(cache / "sealwright" / "clients")
     program = shutil.which("cosign", path=clients) or shutil.which("cosign")
-    assert program is not None, "no cosign: scripts/install-cosign"
+    assert program is not None, "no cosign: scripts/install-clients"
     return Cosign(program, tmp_path_factory.mktemp("cosign"))
 
 

@@ -121,7 +121,7 @@ def test_a_python_that_is_too_old_is_not_taken(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "script",
     ["softhsm-setup.sh", "scripts/system-packages", "scripts/find-python", "scripts/image",
-     "scripts/install-cosign"],
+     "scripts/install-clients"],
 )  # fmt: skip
 def test_a_script_is_plain_shell_that_stops_at_an_error(script: str) -> None:
     text = (ROOT / script).read_text()
