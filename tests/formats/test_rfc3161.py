@@ -1,0 +1,239 @@
+"""Time-stamps: openssl and rfc3161-client judge the tokens, and neither shares code with us."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+import rfc3161_client
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.domain.keys import Algorithm, Scheme
+from service.formats import rfc3161
+
+NOW = datetime.now(UTC)
+MESSAGE = b"the raw bytes of a signature"
+SCHEMES = [Scheme.ECDSA_P256_SHA256, Scheme.ECDSA_P384_SHA384, Scheme.RSA_PKCS1_SHA256]
+
+
+@dataclass(frozen=True)
+class Authority:
+    scheme: Scheme
+    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+    chain: tuple[x509.Certificate, ...]
+
+    def sign(self, message: bytes) -> bytes:
+        hashing = hashes.SHA384() if self.scheme is Scheme.ECDSA_P384_SHA384 else hashes.SHA256()
+        if isinstance(self.key, rsa.RSAPrivateKey):
+            return self.key.sign(message, padding.PKCS1v15(), hashing)
+        return self.key.sign(message, ec.ECDSA(hashing))
+
+    def reply(self, query: bytes) -> bytes:
+        asked = rfc3161.parse_query(query)
+        chain = [c.public_bytes(serialization.Encoding.DER) for c in self.chain]
+        prepared = rfc3161.prepare(
+            asked, serial=2**70 + 1, at=NOW, certificate=chain[0], scheme=self.scheme
+        )
+        signature = self.sign(prepared.to_be_signed)
+        return rfc3161.reply(asked, prepared, signature, chain=chain, scheme=self.scheme)
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def _authority(scheme: Scheme) -> Authority:
+    root_key = ec.generate_private_key(ec.SECP256R1())
+    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+    match scheme:
+        case Scheme.ECDSA_P384_SHA384:
+            key = ec.generate_private_key(ec.SECP384R1())
+        case Scheme.RSA_PKCS1_SHA256:
+            key = rsa.generate_private_key(65537, 2048)
+        case _:
+            key = ec.generate_private_key(ec.SECP256R1())
+
+    def builder(subject: str, public: object) -> x509.CertificateBuilder:
+        return (
+            x509.CertificateBuilder()
+            .subject_name(_name(subject))
+            .issuer_name(_name("root"))
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(NOW - timedelta(days=1))
+            .not_valid_after(NOW + timedelta(days=1))
+            .public_key(public)  # type: ignore[arg-type]  # either kind
+        )
+
+    root = (
+        builder("root", root_key.public_key())
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(_usage(ca=True), critical=True)
+        .sign(root_key, hashes.SHA256())
+    )
+    leaf = (
+        builder("stamps", key.public_key())
+        .add_extension(_usage(ca=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), critical=True)
+        .sign(root_key, hashes.SHA256())
+    )
+    return Authority(scheme, key, (leaf, root))
+
+
+def _usage(*, ca: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not ca,
+        key_cert_sign=ca,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+@pytest.fixture(scope="module", params=SCHEMES, ids=str)
+def authority(request: pytest.FixtureRequest) -> Authority:
+    return _authority(request.param)
+
+
+def openssl_query(place: Path, *, message: bytes = MESSAGE, more: tuple[str, ...] = ()) -> bytes:
+    (place / "message").write_bytes(message)
+    words = ("openssl", "ts", "-query", "-data", "message", "-sha256", *more, "-out", "query")
+    subprocess.run(words, cwd=place, check=True, capture_output=True)
+    return (place / "query").read_bytes()
+
+
+def openssl_verify(place: Path, root: x509.Certificate) -> subprocess.CompletedProcess[str]:
+    (place / "root.pem").write_bytes(root.public_bytes(serialization.Encoding.PEM))
+    words = (
+        "openssl",
+        "ts",
+        "-verify",
+        "-in",
+        "reply",
+        "-queryfile",
+        "query",
+        "-CAfile",
+        "root.pem",
+    )
+    return subprocess.run(words, cwd=place, capture_output=True, text=True, check=False)
+
+
+def test_openssl_takes_a_token_and_refuses_one_over_something_else(
+    authority: Authority, tmp_path: Path
+) -> None:
+    query = openssl_query(tmp_path, more=("-cert",))
+    (tmp_path / "reply").write_bytes(authority.reply(query))
+    done = openssl_verify(tmp_path, authority.chain[-1])
+    assert "Verification: OK" in done.stdout + done.stderr
+    openssl_query(tmp_path, message=b"something else", more=("-cert",))
+    assert openssl_verify(tmp_path, authority.chain[-1]).returncode != 0
+
+
+def test_rfc3161_client_takes_a_token_and_refuses_another_message(authority: Authority) -> None:
+    request = (
+        rfc3161_client.TimestampRequestBuilder()
+        .data(MESSAGE)
+        .hash_algorithm(rfc3161_client.HashAlgorithm.SHA512)
+        .nonce(nonce=True)
+        .cert_request(cert_request=True)
+        .build()
+    )
+    response = rfc3161_client.decode_timestamp_response(authority.reply(request.as_bytes()))
+    verifier = (
+        rfc3161_client.VerifierBuilder.from_request(request)
+        .add_root_certificate(authority.chain[-1])
+        .build()
+    )
+    assert verifier.verify_message(response, MESSAGE)
+    assert response.tst_info.gen_time == NOW.replace(microsecond=0)
+    with pytest.raises(rfc3161_client.VerificationError):
+        verifier.verify_message(response, MESSAGE + b"!")
+
+
+def test_a_token_signed_by_another_key_is_refused(authority: Authority, tmp_path: Path) -> None:
+    query = openssl_query(tmp_path, more=("-cert",))
+    other = Authority(authority.scheme, _authority(authority.scheme).key, authority.chain)
+    (tmp_path / "reply").write_bytes(other.reply(query))
+    assert openssl_verify(tmp_path, authority.chain[-1]).returncode != 0
+
+
+def test_the_whole_chain_is_in_the_token_where_it_is_asked_for(
+    authority: Authority, tmp_path: Path
+) -> None:
+    with_chain = authority.reply(openssl_query(tmp_path, more=("-cert",)))
+    without = authority.reply(openssl_query(tmp_path))
+    for certificate in authority.chain:
+        der = certificate.public_bytes(serialization.Encoding.DER)
+        assert der in with_chain
+        assert der not in without
+
+
+def test_a_rejection_tells_openssl_why(tmp_path: Path) -> None:
+    refused = rfc3161.QueryRefusedError(rfc3161.Failure.BAD_ALGORITHM, "imprints are sha256")
+    (tmp_path / "reply").write_bytes(rfc3161.rejection(refused))
+    words = ("openssl", "ts", "-reply", "-in", "reply", "-text")
+    shown = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert "Status: Rejected." in shown
+    assert "imprints are sha256" in shown
+    assert "unrecognized or unsupported algorithm identifier" in shown
+    with pytest.raises(ValueError, match="rejection"):
+        rfc3161.token_of((tmp_path / "reply").read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("words", "failure"),
+    [
+        pytest.param(("-md5",), rfc3161.Failure.BAD_ALGORITHM, id="md5"),
+        pytest.param(("-sha1",), rfc3161.Failure.BAD_ALGORITHM, id="sha1"),
+        pytest.param(("-tspolicy", "1.2.3"), rfc3161.Failure.UNACCEPTED_POLICY, id="policy"),
+    ],
+)
+def test_a_query_that_cannot_be_granted_is_refused_with_its_failure(
+    words: tuple[str, ...], failure: rfc3161.Failure, tmp_path: Path
+) -> None:
+    assert rfc3161.parse_query(openssl_query(tmp_path)).imprint == sha256(MESSAGE).digest()
+    with pytest.raises(rfc3161.QueryRefusedError) as refused:
+        rfc3161.parse_query(openssl_query(tmp_path, more=words))
+    assert refused.value.failure is failure
+
+
+@given(st.binary(max_size=200))
+def test_bytes_that_are_no_query_are_refused(content: bytes) -> None:
+    with pytest.raises(rfc3161.QueryRefusedError):
+        rfc3161.parse_query(content)
+
+
+@given(st.data())
+def test_a_damaged_query_is_refused_or_read_as_der(data: st.DataObject) -> None:
+    query = bytearray(
+        rfc3161_client.TimestampRequestBuilder().data(MESSAGE).nonce(nonce=False).build().as_bytes()
+    )
+    place = data.draw(st.integers(0, len(query) - 1))
+    query[place] ^= data.draw(st.integers(1, 255))
+    try:
+        read = rfc3161.parse_query(bytes(query))
+    except rfc3161.QueryRefusedError:
+        return
+    assert len(read.imprint) in (32, 48, 64)
+
+
+def test_a_query_with_something_behind_it_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(rfc3161.QueryRefusedError):
+        rfc3161.parse_query(openssl_query(tmp_path) + b"\0")
+
+
+def test_an_ed25519_key_makes_no_tokens() -> None:
+    assert rfc3161.scheme(Algorithm.ED25519) is None
+    assert {rfc3161.scheme(a) for a in Algorithm} - {None} == set(SCHEMES)
