@@ -1,0 +1,103 @@
+"""Merkle tree hashing (RFC 6962, section 2.1) and proof checking (RFC 9162, section 2.1).
+
+The checks take values and trust nothing: each returns the root that a proof implies, and the
+caller compares it with one that it trusts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from typing import Final
+
+from service.translog.errors import ProofInvalidError
+
+HASH_BYTES: Final = 32
+EMPTY_ROOT: Final = sha256().digest()
+_LEAF: Final = b"\x00"
+_NODE: Final = b"\x01"
+
+
+def leaf_hash(entry: bytes) -> bytes:
+    return sha256(_LEAF + entry).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    return sha256(_NODE + left + right).digest()
+
+
+def fold(roots: Sequence[bytes]) -> bytes:
+    """Return the root over complete subtrees that lie side by side, the largest first."""
+    if not roots:
+        return EMPTY_ROOT
+    root = roots[-1]
+    for left in reversed(roots[:-1]):
+        root = node_hash(left, root)
+    return root
+
+
+def root_from_inclusion(leaf: bytes, *, index: int, size: int, proof: Sequence[bytes]) -> bytes:
+    """Return the root that `proof` implies for the leaf hash at `index` of `size` (2.1.3.2).
+
+    Raises:
+        ProofInvalidError: there is no such leaf, or the proof has another length.
+    """
+    if not 0 <= index < size:
+        raise ProofInvalidError(f"leaf {index} is outside a tree of {size}")
+    root = leaf
+    for sibling, is_left in _climb(index, size - 1, proof):
+        root = node_hash(sibling, root) if is_left else node_hash(root, sibling)
+    return root
+
+
+def root_from_consistency(
+    *, old_size: int, old_root: bytes, new_size: int, proof: Sequence[bytes]
+) -> bytes:
+    """Return the root of `new_size` that `proof` implies for a tree grown from the old one (2.1.4.2).
+
+    Raises:
+        ProofInvalidError: the sizes do not fit, the proof has another length, or it starts
+            from another root than `old_root`.
+    """
+    if not 0 < old_size <= new_size:
+        raise ProofInvalidError(f"a tree of {new_size} did not grow from one of {old_size}")
+    if old_size == new_size:
+        if proof:
+            raise ProofInvalidError("the proof is too long")
+        return old_root
+    node, last = old_size - 1, new_size - 1
+    while node & 1:
+        node, last = node >> 1, last >> 1
+    if node:
+        if not proof:
+            raise ProofInvalidError("the proof is too short")
+        first, *rest = proof
+    else:
+        # An old tree that is complete is itself the first node, and is left out of the proof.
+        first, rest = old_root, list(proof)
+    old = new = first
+    for sibling, is_left in _climb(node, last, rest):
+        if is_left:
+            old, new = node_hash(sibling, old), node_hash(sibling, new)
+        else:
+            new = node_hash(new, sibling)
+    if old != old_root:
+        raise ProofInvalidError("the consistency proof starts from another tree")
+    return new
+
+
+def _climb(node: int, last: int, proof: Sequence[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """Yield each hash of a proof and whether it stands to the left, from `node` up to the root."""
+    for sibling in proof:
+        if len(sibling) != HASH_BYTES:
+            raise ProofInvalidError(f"a hash of the proof has not {HASH_BYTES} bytes")
+        if last == 0:
+            raise ProofInvalidError("the proof is too long")
+        is_left = bool(node & 1) or node == last
+        yield sibling, is_left
+        # At the right edge of the tree, levels without a sibling are passed over.
+        while is_left and node and not node & 1:
+            node, last = node >> 1, last >> 1
+        node, last = node >> 1, last >> 1
+    if last != 0:
+        raise ProofInvalidError("the proof is too short")
