@@ -1,0 +1,1 @@
+"""Notary Project signatures: one payload, two envelopes (JWS and COSE_Sign1)."""
