@@ -27,6 +27,11 @@ class SystemClock:
         return time.monotonic()
 
 
+def rough_millis() -> int:
+    """Return this machine's time, for what is merely sorted by it: it decides nothing."""
+    return time.time_ns() // 1_000_000
+
+
 def rfc3339(moment: datetime) -> str:
     """Return `moment` as RFC 3339 UTC with milliseconds and Z.
 

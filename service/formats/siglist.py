@@ -90,7 +90,8 @@ def append_layers(
         "size": len(config),
         "digest": str(Digest.of(config)),
     }
-    content = strictjson.dump(manifest)
+    # What is all ours holds nothing but text and sizes; foreign members may hold anything.
+    content = (strictjson.dump_plain if existing is None else strictjson.dump)(manifest)
     if len(content) > MAX_MANIFEST_BYTES:
         raise SignatureListFullError(f"a manifest of more than {MAX_MANIFEST_BYTES} bytes")
     return NewManifest(manifest["mediaType"], content, config)
@@ -139,7 +140,7 @@ def _descriptor(layer: SignatureLayer) -> dict[str, Any]:
 
 
 def _config(listed: Sequence[dict[str, Any]]) -> bytes:
-    return strictjson.dump(
+    return strictjson.dump_plain(
         {
             "architecture": "",
             "created": _ZERO_TIME,

@@ -21,6 +21,7 @@ BUSY_SECONDS: Final = 5.0  # against writers that do not know the lock file, suc
 READERS: Final = 32  # connections that reading threads can have at once
 KEPT_READERS: Final = 8  # of those kept open: a gthread worker has about so many threads
 CACHED_STATEMENTS: Final = 256  # more than this package has
+WRITER_CACHE_KIB: Final = 8192  # holds what a batch changes: else pages are written twice
 
 
 def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
@@ -38,6 +39,7 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
         else:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA cache_size = -{WRITER_CACHE_KIB}")
             connection.execute("PRAGMA foreign_keys = ON")
             # Without it REPLACE would delete a row behind the back of the delete trigger.
             connection.execute("PRAGMA recursive_triggers = ON")
