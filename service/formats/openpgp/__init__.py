@@ -1,0 +1,1 @@
+"""OpenPGP as containers/image reads it: keys and signed messages, made without gpg."""
