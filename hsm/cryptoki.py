@@ -136,14 +136,20 @@ class Cryptoki:
         function = ctypes.CFUNCTYPE(ctypes.c_ulong)(self._functions[index])
         return int(function(*arguments))
 
-    def initialize(self) -> int:
-        """C_Initialize with CKF_OS_LOCKING_OK: we call from several threads."""
-        arguments = _InitializeArgs(flags=_CKF_OS_LOCKING_OK)
-        return self._call(_C_INITIALIZE, ctypes.byref(arguments))
+    def initialize(self, init_args: str | None, *, locking: bool = True) -> int:
+        """C_Initialize with CKF_OS_LOCKING_OK: we call from several threads.
 
-    def initialize_unlocked(self) -> int:
-        """C_Initialize without arguments: the caller promises one call at a time."""
-        return self._call(_C_INITIALIZE, None)
+        Without `locking` the caller promises one call at a time. `init_args` goes into
+        pReserved, where NSS wants the description of its database.
+        """
+        if init_args is None and not locking:
+            return self._call(_C_INITIALIZE, None)
+        arguments = _InitializeArgs(flags=_CKF_OS_LOCKING_OK if locking else 0)
+        if init_args is not None:
+            # NSS keeps pointing into it, so it has to stay where it is.
+            self._init_args = ctypes.create_string_buffer(init_args.encode())
+            arguments.reserved = ctypes.addressof(self._init_args)
+        return self._call(_C_INITIALIZE, ctypes.byref(arguments))
 
     def finalize(self) -> int:
         return self._call(_C_FINALIZE, None)

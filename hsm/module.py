@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import pkcs11
 from pkcs11 import _pkcs11
@@ -36,20 +36,27 @@ DRAIN_SECONDS: Final = 10.0  # far longer than a chunk of signatures on a health
 class _Library(_pkcs11.lib):
     """python-pkcs11's library, initialised and finalised by us."""
 
-    def __init__(self, path: str) -> None:
+    def __new__(cls, path: str, init_args: str | None) -> Self:
+        # Its C constructor takes no more.
+        return super().__new__(cls, path)  # type: ignore[call-arg]  # of the C class
+
+    def __init__(self, path: str, init_args: str | None) -> None:
         self.cryptoki = Cryptoki(path)
+        self.init_args = init_args
         self.one_at_a_time = False
         super().__init__(path)  # calls initialize
 
     def initialize(self) -> None:
         if not self.cryptoki.shared:
             # p11-kit's client and proxy: their state is python-pkcs11's own, and they lock.
+            if self.init_args is not None:
+                raise pkcs11.ArgumentsBad("this module takes no init_args")
             super().initialize()
             return
-        returned = self.cryptoki.initialize()
+        returned = self.cryptoki.initialize(self.init_args)
         if returned == CKR_CANT_LOCK:
             self.one_at_a_time = True
-            returned = self.cryptoki.initialize_unlocked()
+            returned = self.cryptoki.initialize(self.init_args, locking=False)
         if returned not in (CKR_OK, CKR_CRYPTOKI_ALREADY_INITIALIZED):
             raise pkcs11.PKCS11Error(f"C_Initialize: CK_RV {returned:#x}")
 
@@ -71,13 +78,14 @@ class Module:
     - `_epoch` grows with every C_Finalize, whether or not C_Initialize succeeds after it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, init_args: str | None) -> None:
         """Load and initialise. Use `load`, which does it once in a process.
 
         Raises:
             ModuleLoadError
         """
         self.path = path
+        self.init_args = init_args
         self._pid = os.getpid()
         self._changed = threading.Condition()
         self._serial = threading.RLock()
@@ -85,7 +93,7 @@ class Module:
         self._closed = False
         self._epoch = 1
         try:
-            self._library = _Library(str(path))
+            self._library = _Library(str(path), init_args)
         except (OSError, pkcs11.PKCS11Error) as error:
             raise ModuleLoadError(f"the PKCS#11 module {path.name} cannot be loaded") from error
 
@@ -190,8 +198,11 @@ _inherited_paths: frozenset[str] = frozenset()
 _loading = threading.Lock()
 
 
-def load(path: Path) -> Module:
+def load(path: Path, init_args: str | None = None) -> Module:
     """Return this process's module of that file, loaded on first use.
+
+    `init_args` is a text that some modules want at C_Initialize; it belongs to the module,
+    so whoever loads it must give the same.
 
     Raises:
         ModuleLoadError, ModuleInheritedError
@@ -202,8 +213,10 @@ def load(path: Path) -> Module:
     with _loading:
         module = _modules.get(real)
         if module is None:
-            module = _modules[real] = Module(Path(real))
-        return module
+            module = _modules[real] = Module(Path(real), init_args)
+    if module.init_args != init_args:
+        raise ModuleLoadError(f"the PKCS#11 module {path.name} is in use with other init_args")
+    return module
 
 
 def _inherited(path: Path) -> ModuleInheritedError:

@@ -196,13 +196,13 @@ class TokenPool:
         self.distrust(failed.generation)
         if reinit:
             # A network HSM that came back, and a new token, show only after this.
-            modules.load(self.address.module).reinit(failed.epoch)
+            self._module().reinit(failed.epoch)
 
     def _logged_in(self) -> bool:
         login = self._login
         if login is None:
             return False
-        with modules.load(self.address.module).use() as epoch:
+        with self._module().use() as epoch:
             if epoch != login.epoch:
                 return False
             try:
@@ -216,6 +216,9 @@ class TokenPool:
             f"the token {self.address.label!r} does not answer", retry_after=retry_after
         )
 
+    def _module(self) -> Module:
+        return modules.load(self.address.module, self.address.init_args)
+
     # --- login ------------------------------------------------------------------------
 
     def _forget_login(self, seen_generation: int) -> None:
@@ -225,7 +228,7 @@ class TokenPool:
             self._generation += 1
             login, self._login = self._login, None
         if login is not None:
-            with modules.load(self.address.module).use() as epoch:
+            with self._module().use() as epoch:
                 if login.epoch == epoch:
                     close(login.anchor)
 
@@ -276,7 +279,7 @@ class TokenPool:
         """
         epoch, generation = 0, self._generation
         try:
-            module = modules.load(self.address.module)
+            module = self._module()
             epoch = module.epoch
             login = self._ensure_login(module)
             generation = self._generation

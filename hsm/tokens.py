@@ -18,12 +18,15 @@ from hsm.module import Module, load
 
 @dataclass(frozen=True, slots=True)
 class TokenAddress:
-    """Which token of which module, and the file with its PIN. Serials are not unique."""
+    """Which token of which module, and the files with its PIN. Serials are not unique."""
 
     module: Path
     label: str
     serial: str | None
     pin_file: Path
+    pin_next_file: Path | None = None
+    """The PIN that is tried where the other is refused: for a change without a gap."""
+    init_args: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +39,13 @@ class Slot:
     free_bytes: int | None
 
 
-def slots(path: Path) -> list[Slot]:
+def slots(path: Path, init_args: str | None = None) -> list[Slot]:
     """Look at every slot of a module with a token in it; nobody logs in.
 
     Raises:
         HSMUnavailableError
     """
-    module = load(path)
+    module = load(path, init_args)
     try:
         with module.use():
             return [_look(module, token) for token in tokens(module)]
