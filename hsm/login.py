@@ -18,7 +18,7 @@ from hsm.errors import PINRefusedError, PINUnreadableError
 from hsm.ladder import Rung, rung
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 MAX_PIN_BYTES: Final = 255  # the longest that any known token takes; more is the wrong file
 
@@ -69,27 +69,51 @@ class PINGate(Protocol):
 
 
 def log_in(
-    gate: PINGate, *, label: str, serial: str, pin: PIN, attempt: Callable[[str], None]
+    gate: PINGate,
+    *,
+    label: str,
+    serial: str,
+    pin_files: Sequence[Path],
+    attempt: Callable[[str], None],
 ) -> None:
-    """Call `attempt` with the PIN, at most once, and only if it has not been refused yet.
+    """Call `attempt` with the first PIN that the token takes; each is tried at most once.
+
+    The first file is the PIN's own. The second, which need not exist, holds the one to which
+    it is being changed, and is tried where the first is refused, now or earlier.
 
     Raises:
-        PINRefusedError: now or earlier.
+        PINRefusedError: every PIN was refused, now or earlier.
+        PINUnreadableError
         pkcs11.PKCS11Error: the login failed for another reason, which says nothing of the PIN.
     """
-    _refuse_latched(gate, label, serial, pin)
+    pins = _pins(pin_files)
+    if all(gate.is_latched(label, serial, pin) for pin in pins):
+        raise _refused_before(label)
     with gate.turn(label, serial):
-        # Whoever had the turn before us may have found out.
-        _refuse_latched(gate, label, serial, pin)
-        try:
-            attempt(pin.reveal())
-        except pkcs11.PKCS11Error as error:
-            if rung(error) is not Rung.PIN:
-                raise
-            gate.latch(label, serial, pin)
-            raise PINRefusedError(f"the token {label!r} refused the PIN") from error
+        refused = _refused_before(label)
+        for pin in pins:
+            # Asked again: whoever had the turn before us may have found out.
+            if gate.is_latched(label, serial, pin):
+                continue
+            try:
+                attempt(pin.reveal())
+            except pkcs11.PKCS11Error as error:
+                if rung(error) is not Rung.PIN:
+                    raise
+                gate.latch(label, serial, pin)
+                refused = PINRefusedError(f"the token {label!r} refused the PIN")
+                refused.__cause__ = error
+                if isinstance(error, pkcs11.PinLocked):
+                    break  # no PIN helps now
+            else:
+                return
+        raise refused
 
 
-def _refuse_latched(gate: PINGate, label: str, serial: str, pin: PIN) -> None:
-    if gate.is_latched(label, serial, pin):
-        raise PINRefusedError(f"the token {label!r} refused this PIN before; it is not tried again")
+def _pins(files: Sequence[Path]) -> list[PIN]:
+    own, *later = files
+    return [PIN.read(own), *(PIN.read(path) for path in later if path.exists())]
+
+
+def _refused_before(label: str) -> PINRefusedError:
+    return PINRefusedError(f"the token {label!r} refused this PIN before; it is not tried again")

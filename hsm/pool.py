@@ -26,7 +26,7 @@ from hsm.errors import (
     UnsupportedMechanismError,
 )
 from hsm.ladder import SESSION_IS_GONE, Rung, rung
-from hsm.login import PIN, PINGate, log_in
+from hsm.login import PINGate, log_in
 from hsm.module import Module
 from hsm.tokens import TokenAddress, close, find_token, probe_login, serial_of
 
@@ -91,6 +91,7 @@ class TokenPool:
         self._login: _Login | None = None
         self._idle: list[Leased] = []
         self._generation = 0
+        self._last_try = False
 
     @property
     def serial(self) -> str | None:
@@ -145,7 +146,11 @@ class TokenPool:
                 self._generation += 1
 
     def retry_now(self) -> None:
-        """Forget earlier failures: somebody says that the cause is mended."""
+        """Forget earlier failures: somebody says that the cause is mended.
+
+        The next login may then be the token's last try, which we never spend by ourselves.
+        """
+        self._last_try = True
         self._backoff.succeeded()
 
     # --- the ladder -------------------------------------------------------------------
@@ -240,8 +245,10 @@ class TokenPool:
             login = self._login
             if login is not None and login.epoch == module.epoch:
                 return login
+            last_try, self._last_try = self._last_try, False
             with module.use() as epoch:
                 token = find_token(module, self.address.label, self.address.serial)
+            self._check_tries(token, last_try=last_try)
             anchors: list[_Login] = []
 
             def attempt(pin: str) -> None:
@@ -260,13 +267,21 @@ class TokenPool:
                 self._gate,
                 label=self.address.label,
                 serial=serial_of(token),
-                pin=PIN.read(self.address.pin_file),
+                pin_files=self.address.pin_files,
                 attempt=attempt,
             )
             with self._lock:
                 self._login = anchors[0]
                 self._generation += 1
             return anchors[0]
+
+    def _check_tries(self, token: pkcs11.Token, *, last_try: bool) -> None:
+        if pkcs11.TokenFlag.USER_PIN_LOCKED in token.flags:
+            raise PINRefusedError(f"the token {self.address.label!r} has locked its user PIN")
+        if pkcs11.TokenFlag.USER_PIN_FINAL_TRY in token.flags and not last_try:
+            raise PINRefusedError(
+                f"the token {self.address.label!r} has one try left, which a custodian may spend"
+            )
 
     # --- sessions ---------------------------------------------------------------------
 

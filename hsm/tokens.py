@@ -27,6 +27,17 @@ class TokenAddress:
     pin_next_file: Path | None = None
     """The PIN that is tried where the other is refused: for a change without a gap."""
     init_args: str | None = None
+    name: str = ""
+    """What people call it, where that is not the label."""
+
+    @property
+    def pin_files(self) -> tuple[Path, ...]:
+        return (
+            (self.pin_file,) if self.pin_next_file is None else (self.pin_file, self.pin_next_file)
+        )
+
+    def is_called(self, text: str) -> bool:
+        return text in (self.label, self.name)
 
 
 @dataclass(frozen=True, slots=True)

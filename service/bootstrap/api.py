@@ -95,12 +95,18 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
 
 
 def build_keyring(settings: Settings, store: Store, clock: Clock) -> Keyring:
-    token = settings.token
-    tokens = (
-        [TokenConfig(token.module, token.label, token.serial, token.pin_file)]
-        if token is not None
-        else []
-    )
+    tokens = [
+        TokenConfig(
+            token.module,
+            token.label,
+            token.serial,
+            token.pin_file,
+            pin_next_file=token.pin_next_file,
+            init_args=token.init_args,
+            name=token.name,
+        )
+        for token in settings.tokens
+    ]
     secret = own_secret(settings.pin_latch_secret_file)
     return Keyring(tokens, store.pins, store.leases, secret, clock)
 

@@ -12,28 +12,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from service.bootstrap.tokens_file import TokenSettings, load_tokens
 from service.domain.errors import ConfigurationError
 
 DEFAULT_STATE_DIR: Final = Path("/var/lib/sealwright")
 DEFAULT_BIND: Final = "127.0.0.1:8750"
 MAX_PORT: Final = 65535
+_THE_ONLY_TOKEN: Final = (
+    "SEALWRIGHT_PKCS11_MODULE",
+    "SEALWRIGHT_TOKEN_LABEL",
+    "SEALWRIGHT_PIN_FILE",
+)
 LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
-
-
-@dataclass(frozen=True, slots=True)
-class TokenSettings:
-    module: Path
-    label: str
-    serial: str | None
-    pin_file: Path
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     state_dir: Path
     database_url: str
-    token: TokenSettings | None
-    """None only for work that needs no HSM, such as migrating the database."""
+    tokens: tuple[TokenSettings, ...]
+    """Best first. Empty only for work that needs no HSM, such as migrating the database."""
     pin_latch_secret_file: Path
     registries_file: Path | None
     policy_file: Path | None
@@ -64,7 +62,7 @@ class Settings:
             state_dir=state_dir,
             database_url=reader.secret("SEALWRIGHT_DATABASE_URL")
             or f"sqlite:///{state_dir / 'sealwright.db'}",
-            token=reader.token(required=need_token),
+            tokens=reader.tokens(required=need_token),
             pin_latch_secret_file=reader.path("SEALWRIGHT_PIN_LATCH_SECRET_FILE")
             or state_dir / "pin-latch.secret",
             registries_file=reader.path("SEALWRIGHT_REGISTRIES_FILE"),
@@ -104,15 +102,45 @@ class _Reader:
             self.faults.append(f"{name}_FILE cannot be read: {type(error).__name__}")
             return None
 
-    def token(self, *, required: bool) -> TokenSettings | None:
-        names = ("SEALWRIGHT_PKCS11_MODULE", "SEALWRIGHT_TOKEN_LABEL", "SEALWRIGHT_PIN_FILE")
-        module, label, pin_file = (self._env.get(name) for name in names)
-        if module and label and pin_file:
-            serial = self._env.get("SEALWRIGHT_TOKEN_SERIAL") or None
-            return TokenSettings(Path(module), label, serial, Path(pin_file))
+    def tokens(self, *, required: bool) -> tuple[TokenSettings, ...]:
+        """Read the tokens file, or the variables that describe the only token.
+
+        Where no token is required, one that is not described well is none.
+        """
+        file = self._env.get("SEALWRIGHT_TOKENS_FILE")
+        faults = self._both_ways() if file else []
+        if file and not faults:
+            try:
+                return load_tokens(Path(file))
+            except ConfigurationError as error:
+                faults.extend(f"SEALWRIGHT_TOKENS_FILE: {fault}" for fault in error.faults)
+        module, label, pin_file = (self._env.get(name) for name in _THE_ONLY_TOKEN)
+        if not file and module and label and pin_file:
+            return (
+                TokenSettings(
+                    Path(module),
+                    label,
+                    self._env.get("SEALWRIGHT_TOKEN_SERIAL") or None,
+                    Path(pin_file),
+                    pin_next_file=self.path("SEALWRIGHT_PIN_NEXT_FILE"),
+                    name=label,
+                ),
+            )
+        if not file:
+            faults.extend(
+                f"{name} is not set" for name in _THE_ONLY_TOKEN if not self._env.get(name)
+            )
         if required:
-            self.faults.extend(f"{name} is not set" for name in names if not self._env.get(name))
-        return None
+            self.faults.extend(faults)
+        return ()
+
+    def _both_ways(self) -> list[str]:
+        alone = (*_THE_ONLY_TOKEN, "SEALWRIGHT_TOKEN_SERIAL", "SEALWRIGHT_PIN_NEXT_FILE")
+        return [
+            f"SEALWRIGHT_TOKENS_FILE and {name} are both set"
+            for name in alone
+            if self._env.get(name)
+        ]
 
     def whole(self, name: str, *, default: int, low: int, high: int) -> int:
         text = self._env.get(name) or str(default)

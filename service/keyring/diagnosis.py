@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import hsm
@@ -30,41 +31,55 @@ def diagnose(keyring: Keyring) -> list[Finding]:
     """Look at every configured token; never raises for what it finds."""
     pools = keyring.pools
     if not pools:
-        cure = "Set SEALWRIGHT_PKCS11_MODULE, SEALWRIGHT_TOKEN_LABEL and SEALWRIGHT_PIN_FILE."
+        cure = (
+            "Set SEALWRIGHT_PKCS11_MODULE, SEALWRIGHT_TOKEN_LABEL and SEALWRIGHT_PIN_FILE, "
+            "or list the tokens in the file that SEALWRIGHT_TOKENS_FILE names."
+        )
         return [Finding("tokens", "no token is configured", cure)]
     return [finding for pool in pools for finding in _diagnose(pool)]
 
 
 def _diagnose(pool: hsm.TokenPool) -> Iterator[Finding]:
-    for check in (_module, _token, _pin_file, _login):
-        finding = check(pool)
-        yield finding
-        if finding.problem is not None:
-            return
+    for check in (_module, _token, _pin_files, _login):
+        for finding in check(pool):
+            yield finding
+            if finding.problem is not None:
+                return
 
 
-def _module(pool: hsm.TokenPool) -> Finding:
-    path = pool.address.module
+def _module(pool: hsm.TokenPool) -> Iterator[Finding]:
+    yield _look_at_module(pool.address)
+
+
+def _look_at_module(address: hsm.TokenAddress) -> Finding:
+    path = address.module
     what = f"PKCS#11 module {path}"
     if not path.is_file():
         cure = "Install the module (Debian: apt install softhsm2) or correct its path."
         return Finding(what, "there is no such file", cure)
     try:
-        hsm.slots(path)
+        hsm.slots(path, address.init_args)
     except hsm.HSMError as error:
         cure = (
             "Run `pkcs11-tool --module PATH -L`; see that the module's own configuration "
-            "(SoftHSM: SOFTHSM2_CONF and its token directory) can be read by this user."
+            "(SoftHSM: SOFTHSM2_CONF and its token directory) can be read by this user. "
+            "NSS wants `init_args` in the tokens file."
         )
         return Finding(what, f"{error} ({error.__cause__})", cure)
     return Finding(what, None, "")
 
 
-def _token(pool: hsm.TokenPool) -> Finding:
-    label, serial = pool.address.label, pool.address.serial
+def _token(pool: hsm.TokenPool) -> Iterator[Finding]:
+    yield _look_at_token(pool.address)
+
+
+def _look_at_token(address: hsm.TokenAddress) -> Finding:
+    label, serial = address.label, address.serial
     what = f"token {label!r}"
+    if address.name not in ("", label):
+        what = f"token {label!r} ({address.name})"
     try:
-        slots = hsm.slots(pool.address.module)
+        slots = hsm.slots(address.module, address.init_args)
     except hsm.HSMError as error:
         return Finding(what, str(error), "Look at the module.")
     fitting = [s for s in slots if s.label == label and serial in (None, s.serial)]
@@ -80,8 +95,14 @@ def _token(pool: hsm.TokenPool) -> Finding:
             return Finding(what, problem, "Configure the serial of the one that is meant.")
 
 
-def _pin_file(pool: hsm.TokenPool) -> Finding:
-    path = pool.address.pin_file
+def _pin_files(pool: hsm.TokenPool) -> Iterator[Finding]:
+    own, *later = pool.address.pin_files
+    yield _look_at_pin_file(own)
+    # That of a change need not be there; if it is, it will be used.
+    yield from (_look_at_pin_file(path) for path in later if path.exists())
+
+
+def _look_at_pin_file(path: Path) -> Finding:
     what = f"PIN file {path}"
     try:
         mode = path.stat().st_mode
@@ -97,15 +118,16 @@ def _pin_file(pool: hsm.TokenPool) -> Finding:
     return Finding(what, None, "")
 
 
-def _login(pool: hsm.TokenPool) -> Finding:
+def _login(pool: hsm.TokenPool) -> Iterator[Finding]:
     what = f"login to {pool.address.label!r}"
     try:
         hsm.probe(pool)
     except hsm.PINRefusedError as error:
-        return Finding(what, str(error), PINRefusedError.cure)
+        yield Finding(what, str(error), PINRefusedError.cure)
     except hsm.HSMError as error:
-        return Finding(what, str(error), "See what the token's own tools and logs say.")
+        yield Finding(what, str(error), "See what the token's own tools and logs say.")
     except ServiceError as error:
         problem = f"the PIN was not tried: {error}"
-        return Finding(what, problem, "The latch of refused PINs is in the store: mend that first.")
-    return Finding(what, None, "")
+        yield Finding(what, problem, "The latch of refused PINs is in the store: mend that first.")
+    else:
+        yield Finding(what, None, "")

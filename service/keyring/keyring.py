@@ -27,7 +27,7 @@ from service.domain.keys import (
 )
 from service.keyring import custody
 from service.keyring.gate import StoreGate
-from service.keyring.status import token_statuses
+from service.keyring.status import NOT_CONFIGURED, token_statuses
 from service.keyring.translate import (
     ALGORITHMS,
     SCHEMES,
@@ -52,6 +52,9 @@ class TokenConfig:
     label: str
     serial: str | None
     pin_file: Path
+    pin_next_file: Path | None = None
+    init_args: str | None = None
+    name: str = ""
 
 
 class _Runtime:
@@ -179,19 +182,24 @@ class Keyring:
                 return
         raise first or errors.HSMUnavailableError("no token is configured")
 
+    def label_of(self, token: str) -> str:
+        return self._called(token)[0].address.label
+
     def login_once(self, token: str) -> TokenStatus:
-        pool = self._pool(token)
-        # The latch is clear, so the next operation tries the PIN; if it is refused, that
-        # latches it again before anybody else tries.
-        pool.retry_now()
-        try:
-            hsm.probe(pool)
-        except hsm.PINRefusedError as error:
-            raise service_error(error) from error
-        except hsm.HSMError:
-            pass  # told by the state
-        statuses = token_statuses([pool])
-        return next(status for status in statuses if status.token == token)
+        pools = self._called(token)
+        for pool in pools:
+            # The latch is clear, so the next operation tries the PIN; if it is refused, that
+            # latches it again before anybody else tries, clones of the token included.
+            pool.retry_now()
+            try:
+                hsm.probe(pool)
+            except hsm.PINRefusedError as error:
+                raise service_error(error) from error
+            except hsm.HSMError:
+                pass  # told by the state
+        statuses = token_statuses(pools)
+        mine = pools[0].address.label
+        return next(s for s in statuses if s.token == mine and s.state != NOT_CONFIGURED)
 
     # --- for doctor -------------------------------------------------------------------
 
@@ -213,7 +221,15 @@ class Keyring:
     def _new_pools(self) -> list[hsm.TokenPool]:
         return [
             hsm.TokenPool(
-                hsm.TokenAddress(token.module, token.label, token.serial, token.pin_file),
+                hsm.TokenAddress(
+                    token.module,
+                    token.label,
+                    token.serial,
+                    token.pin_file,
+                    pin_next_file=token.pin_next_file,
+                    init_args=token.init_args,
+                    name=token.name,
+                ),
                 self._gate,
                 sessions=self._sessions,
                 monotonic=self._clock.monotonic,
@@ -221,19 +237,22 @@ class Keyring:
             for token in self._tokens
         ]
 
-    def _pool(self, label: str | None) -> hsm.TokenPool:
-        found = [
-            pool for pool in self._runtime().pools if label is None or pool.address.label == label
-        ]
-        match found:
-            case [pool]:
-                return pool
-            case []:
-                raise errors.TokenNotFoundError(f"no token {label!r} is configured")
-            case _:
-                raise errors.TokenNotFoundError(
-                    "more than one token fits: name one, and give tokens labels of their own"
-                )
+    def _pool(self, token: str | None) -> hsm.TokenPool:
+        found = self._called(token) if token is not None else self._runtime().pools
+        if len(found) != 1:
+            raise errors.TokenNotFoundError(
+                "more than one token fits: name one by its `name` in the tokens file"
+                if found
+                else "no token is configured"
+            )
+        return found[0]
+
+    def _called(self, token: str) -> Sequence[hsm.TokenPool]:
+        """Return the tokens of this name or label: more than one, where they are clones."""
+        found = [pool for pool in self._runtime().pools if pool.address.is_called(token)]
+        if not found:
+            raise errors.TokenNotFoundError(f"no token {token!r} is configured")
+        return found
 
 
 def _better(

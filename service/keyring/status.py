@@ -22,27 +22,29 @@ def token_statuses(pools: Sequence[hsm.TokenPool]) -> list[TokenStatus]:
     # Probed first: that logs in where needed, and finds tokens that have come back.
     states = [(pool, *_state(pool)) for pool in pools]
     statuses: list[TokenStatus] = []
-    for module in dict.fromkeys(pool.address.module for pool in pools):
+    for module, init_args in dict.fromkeys((p.address.module, p.address.init_args) for p in pools):
         mine = [state for state in states if state[0].address.module == module]
-        statuses += _of_module(module, mine)
+        statuses += _of_module(module, init_args, mine)
     return sorted(statuses, key=lambda s: not s.initialized)
 
 
 def _of_module(
-    module: Path, states: Sequence[tuple[hsm.TokenPool, str, str | None]]
+    module: Path, init_args: str | None, states: Sequence[tuple[hsm.TokenPool, str, str | None]]
 ) -> list[TokenStatus]:
     try:
-        slots = hsm.slots(module)
+        slots = hsm.slots(module, init_args)
     except hsm.HSMError:
         slots = []  # the states of its tokens tell why
     statuses = []
     absent = list(states)
     for slot in slots:
+        name: str | None = None
         state, detail = (NOT_CONFIGURED if slot.label else UNINITIALIZED), None
         for known in states:
             address = known[0].address
             if address.label == slot.label and address.serial in (None, slot.serial):
                 _, state, detail = known
+                name = address.name or address.label
                 if known in absent:
                     absent.remove(known)
         statuses.append(
@@ -55,6 +57,7 @@ def _of_module(
                 free_bytes=slot.free_bytes,
                 state=state,
                 detail=detail,
+                name=name,
             )
         )
     for pool, state, detail in absent:
@@ -68,6 +71,7 @@ def _of_module(
                 free_bytes=None,
                 state=state,
                 detail=detail,
+                name=pool.address.name or pool.address.label,
             )
         )
     return statuses

@@ -31,6 +31,7 @@ class Slots:
             ForbiddenError, TokenNotFoundError, PINRefusedError (latched again).
         """
         require_action(caller, Action.LOGIN)
-        self.audit.append([AuditEvent("token.login-retried", caller.name, token)])
-        self.latch.clear(token, actor=caller.name)
+        label = self.tokens.label_of(token)
+        self.audit.append([AuditEvent("token.login-retried", caller.name, label)])
+        self.latch.clear(label, actor=caller.name)
         return self.tokens.login_once(token)

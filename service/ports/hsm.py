@@ -41,7 +41,10 @@ class Signer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TokenStatus:
-    """A slot with its token, as custodians see it. `state`: ready, pin-refused, unavailable…"""
+    """A slot with its token, as custodians see it. `state`: ready, pin-refused, unavailable…
+
+    `token` is the label; `name` is what the settings call it, None where they do not.
+    """
 
     token: str | None
     module: str
@@ -51,6 +54,7 @@ class TokenStatus:
     free_bytes: int | None
     state: str
     detail: str | None = None
+    name: str | None = None
 
 
 class KeyMaker(Protocol):
@@ -113,10 +117,21 @@ class Tokens(Protocol):
         """Raise HSMUnavailableError or PINRefusedError unless a configured token can sign now."""
         ...
 
-    def login_once(self, token: str) -> TokenStatus:
-        """After a latch was cleared: try the PIN exactly once and tell the state.
+    def label_of(self, token: str) -> str:
+        """Return the label of the configured token of this name or label.
 
         Raises:
             TokenNotFoundError: no such token is configured.
+        """
+        ...
+
+    def login_once(self, token: str) -> TokenStatus:
+        """After a latch was cleared: try each PIN exactly once and tell the state.
+
+        Clones of the token that have the same PIN count as one.
+
+        Raises:
+            TokenNotFoundError: no such token is configured.
+            PINRefusedError
         """
         ...

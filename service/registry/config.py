@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
+from service.domain import strictyaml
 from service.domain.errors import ConfigurationError
 from service.domain.limits import MAX_MANIFEST_BYTES
 
@@ -89,10 +88,9 @@ def parse_registries(content: bytes) -> tuple[RegistryConfig, ...]:
         ConfigurationError: with every fault.
     """
     try:
-        # _UniqueLoader is a SafeLoader: it makes plain values only.
-        document = yaml.load(content, Loader=_UniqueLoader)  # noqa: S506
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise ConfigurationError(f"not YAML: {error}") from error
+        document = strictyaml.load(content)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from error
     if not isinstance(document, dict) or document.keys() != {"registries"}:
         raise ConfigurationError("not a mapping with exactly the field `registries`")
     entries = document["registries"]
@@ -113,19 +111,6 @@ def parse_registries(content: bytes) -> tuple[RegistryConfig, ...]:
     if faults:
         raise ConfigurationError(*faults)
     return tuple(parsed)
-
-
-class _UniqueLoader(yaml.SafeLoader):
-    """Refuses what YAML 1.1 forbids and PyYAML lets pass: one key twice in a mapping."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for name in names:
-            if names.count(name) > 1:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"{name} stands there twice", node.start_mark
-                )
-        return super().construct_mapping(node, deep=deep)
 
 
 class _Entry:

@@ -206,6 +206,7 @@ def _delivery_error(code: str | None, detail: str | None) -> JSONObject | None:
 def slot(found: TokenStatus) -> JSONObject:
     return {
         "token": found.token,
+        "name": found.name,
         "module": found.module,
         "serial": found.serial,
         "initialized": found.initialized,

@@ -23,8 +23,8 @@ GOOD = {
 
 def test_good_settings_are_read_and_the_rest_has_defaults() -> None:
     settings = Settings.read(GOOD)
-    assert settings.token is not None
-    assert settings.token.label == "release"
+    [token] = settings.tokens
+    assert (token.label, token.name) == ("release", "release")
     assert settings.database_url.startswith("sqlite:///")
 
 

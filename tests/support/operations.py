@@ -244,9 +244,13 @@ class MemoryTokens:
         if self.fault is not None:
             raise self.fault
 
-    def login_once(self, token: str) -> TokenStatus:
+    def label_of(self, token: str) -> str:
         if token != "test":
             raise TokenNotFoundError(f"no token {token!r} is configured")
+        return token
+
+    def login_once(self, token: str) -> TokenStatus:
+        self.label_of(token)
         self.check()
         return self.status()[1]
 

@@ -31,6 +31,7 @@ def test_slots_are_listed_initialised_ones_first(
     assert answer.json["next"] is None
     assert answer.json["items"][0].keys() == {
         "token",
+        "name",
         "module",
         "serial",
         "initialized",

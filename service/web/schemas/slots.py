@@ -12,6 +12,9 @@ class SlotSchema(Schema):
     token = fields.String(
         required=True, allow_none=True, metadata=about("Label; null if uninitialised.")
     )
+    name = fields.String(
+        required=True, allow_none=True, metadata=about("Its name in the settings, if it has one.")
+    )
     module = fields.String(required=True, metadata=about("Path of the PKCS#11 module."))
     serial = fields.String(required=True, metadata=about("Serial number of the token."))
     initialized = fields.Boolean(required=True, metadata=about("Whether it is initialised."))
