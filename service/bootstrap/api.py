@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from service.bootstrap.formats import registry_attachers, signature_formats
 from service.bootstrap.policy_file import PolicyFile
 from service.bootstrap.secrets import own_secret
 from service.bootstrap.settings import Settings
 from service.domain.clock import Clock, SystemClock
 from service.domain.errors import ConfigurationError
-from service.formats.simplesigning import CosignFormat
 from service.identity import TokenAuthenticator
 from service.keyring import Keyring, TokenConfig
 from service.operations import (
@@ -27,13 +27,14 @@ from service.operations import (
     VerifyImages,
 )
 from service.operations.attach import AttachRecorded
+from service.operations.cycle import SigningCycle
 from service.operations.deliver import DeliverAttachments
 from service.operations.fanout import Fanout
 from service.operations.prepare import PrepareItems
 from service.operations.renewal import LeaseRenewer
 from service.operations.replay import Replays
 from service.ports.steps import NoObserver, StepObserver
-from service.registry import OCIClient, RegistryBook, SigTagAttacher
+from service.registry import OCIClient, RegistryBook
 from service.store import Store
 
 REGISTRY_THREADS = 8  # a registry on a filesystem gains nothing from more
@@ -60,25 +61,21 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
     store = Store(settings.database_url)
     keyring = build_keyring(settings, store, clock)
     registry = build_registries(settings, clock)
-    cosign = CosignFormat()
-    formats = {cosign.name: cosign}
+    formats = signature_formats()
     renewer = LeaseRenewer(clock)
     # Three pools: deliveries to a slow registry must not hold up anybody's look-ups.
     resolving, delivering, verifying = (Fanout(REGISTRY_THREADS) for _ in range(3))
-    deliver = DeliverAttachments(
-        store.outbox, SigTagAttacher(registry, clock), formats, delivering, steps
-    )
+    attachers = registry_attachers(registry, clock)
+    deliver = DeliverAttachments(store.outbox, attachers, formats, delivering, steps)
+    policy = PolicyFile(settings.policy_file, clock)
     sign = SignImages(
-        prepare=PrepareItems(
-            store.keys, registry, formats, PolicyFile(settings.policy_file, clock), resolving
-        ),
+        prepare=PrepareItems(store.keys, registry, formats, policy, resolving, clock),
         journal=store.journal,
-        signer=keyring,
+        cycle=SigningCycle(store.journal, keyring, formats, renewer, steps),
         formats=formats,
         audit=store.audit,
-        attach=AttachRecorded(store.outbox, deliver, delivering, clock),
+        attach=AttachRecorded(store.outbox, deliver, formats, delivering, clock),
         replays=Replays(store.idempotency, store.outbox, renewer),
-        renewer=renewer,
         steps=steps,
     )
     operations = Operations(

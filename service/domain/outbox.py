@@ -6,12 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from service.domain.digests import Digest
+from service.domain.digests import Descriptor, Digest
 from service.domain.references import Repository
 
 
 class OrderKind(StrEnum):
+    """Which list of a subject an order looks after: each is written by itself."""
+
     ATTACH = "attach"
+    """Cosign's list of signatures under the `.sig` tag."""
+    REFER = "refer"
+    """The list of manifests that refer to the subject."""
 
 
 class OrderState(StrEnum):
@@ -22,7 +27,7 @@ class OrderState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One claimed order. Whoever holds its lease is the only writer of (repository, digest).
+    """One claimed order. Whoever holds its lease is the only writer of (repository, digest, kind).
 
     `fencing` grows with each claim; `generation` with each new thing to do, so that an
     order finished at an older generation stays waiting. `looks` counts how often an
@@ -39,7 +44,9 @@ class Order:
     attempts: int
     looks: int
     seen: str | None = None
-    """Digest of the manifest as it was left or last seen, to tell whether the list changed."""
+    """How the list was left or last seen, to tell whether it has changed."""
+    subject: Descriptor | None = None
+    """What was ordered, as the registry described it; None in orders of an older version."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -12,6 +12,7 @@ from typing import Final
 from service.domain.digests import Descriptor, Digest
 from service.domain.errors import ServiceError
 from service.domain.keys import Scheme
+from service.domain.outbox import OrderKind
 from service.domain.references import Repository
 
 RESERVED_ANNOTATION_PREFIX: Final = "dev.sealwright."
@@ -46,7 +47,8 @@ class SigningRequest:
 class Statement:
     """What a signature says, and by which key version: one signature stands for each.
 
-    `identity` is the name that the signature claims; `annotations` are sorted pairs.
+    `identity` is the name that the signature claims; `annotations` are sorted pairs;
+    `descriptor` is there where the format signs media type and size.
     """
 
     format: str
@@ -56,14 +58,25 @@ class Statement:
     digest: Digest
     identity: str
     annotations: tuple[tuple[str, str], ...] = ()
+    descriptor: Descriptor | None = None
 
     def hash(self) -> str:
         """Hex SHA-256 over an unambiguous encoding: each part prefixed by its length.
 
-        The repository is not part of it beyond the identity: the design's statement is
-        (format, key version, digest, identity, annotations).
+        The repository is part of it, whatever the identity claims: a signature is attached
+        at one repository, so that one made for another would not do.
         """
-        parts = [self.format, self.key, str(self.version), self.digest.hex, self.identity]
+        parts = [
+            self.format,
+            self.key,
+            str(self.version),
+            str(self.repository),
+            self.digest.hex,
+            self.identity,
+        ]
+        if self.descriptor is not None:
+            parts += (self.descriptor.media_type, str(self.descriptor.size))
+        parts.append(str(len(self.annotations)))
         for name, value in self.annotations:
             parts += (name, value)
         text = "".join(f"{len(part)}:{part}" for part in parts)
@@ -93,9 +106,9 @@ NOT_ATTACHED: Final = Attachment(AttachmentState.NONE)
 class Signature:
     """A signature on record.
 
-    `payload` holds the exact bytes signed (for cosign the simple-signing JSON), `signature`
-    the encoded signature over them (DER for ECDSA), `log_entry` the exact bytes of its
-    leaf-to-be in the log.
+    `payload` holds the exact bytes signed (for cosign the simple-signing JSON), or for a
+    bundle the statement from which they follow; `signature` the encoded signature (DER for
+    ECDSA), `log_entry` the exact bytes of its leaf-to-be in the log.
     """
 
     id: str
@@ -125,7 +138,10 @@ class Intent:
     payload: bytes
     public_key: bytes
     credential_id: str
-    attach: bool
+    attach: OrderKind | None = None
+    """What kind of order is to bring it to its registry; None: the caller does that."""
+    subject: Descriptor | None = None
+    """The image as the registry describes it; there wherever `attach` is."""
     replaces: str | None = None
     """The intent that an earlier, dead attempt left without an outcome."""
 
@@ -164,6 +180,17 @@ class SignedItem:
     signatures: tuple[Signature, ...] = ()
     children: tuple[SignedItem, ...] = ()
     error: ServiceError | None = None
+    descriptor: Descriptor | None = None
+    """As far as the registry or the caller has told: what an artifact names as its subject."""
+    platform: str | None = None
+    """Of a child: as its index says."""
+
+    def errors(self) -> Iterator[ServiceError]:
+        """Yield what went wrong with the item and with everything in it."""
+        if self.error is not None:
+            yield self.error
+        for child in self.children:
+            yield from child.errors()
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +204,37 @@ class SignatureLayer:
     @property
     def digest(self) -> Digest:
         return Digest.of(self.content)
+
+
+@dataclass(frozen=True, slots=True)
+class Referrer:
+    """A manifest that refers to an image (OCI 1.1), with its blobs.
+
+    `artifact_type` and `annotations` are the manifest's own: whoever lists it copies them.
+    """
+
+    media_type: str
+    manifest: bytes
+    blobs: tuple[bytes, ...]
+    artifact_type: str
+    annotations: tuple[tuple[str, str], ...]
+
+    @property
+    def digest(self) -> Digest:
+        return Digest.of(self.manifest)
+
+
+Attachable = SignatureLayer | Referrer
+"""What a format puts at the registry: one member for each kind of place."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttachmentWish:
+    """That a signature on record lie at its registry, and what an order for it must know."""
+
+    signature_id: str
+    kind: OrderKind
+    subject: Descriptor
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,44 +9,25 @@ history entry and diff id a layer); it follows from the layers alone, so it is n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
 from service.domain.digests import Digest
 from service.domain.limits import MAX_MANIFEST_BYTES, MAX_SIGNATURE_LAYERS
+from service.domain.media_types import DOCKER_MANIFEST, OCI_MANIFEST
 from service.domain.signing import SignatureLayer
 from service.formats import strictjson
-
-OCI_MANIFEST_MEDIA_TYPE: Final = "application/vnd.oci.image.manifest.v1+json"
-DOCKER_MANIFEST_MEDIA_TYPE: Final = "application/vnd.docker.distribution.manifest.v2+json"
+from service.formats.lists import ListFullError, NewManifest, NotAListError
 
 # cosign writes Docker's types where COSIGN_DOCKER_MEDIA_TYPES asks for them.
 _CONFIG_MEDIA_TYPES: Final = MappingProxyType(
     {
-        OCI_MANIFEST_MEDIA_TYPE: "application/vnd.oci.image.config.v1+json",
-        DOCKER_MANIFEST_MEDIA_TYPE: "application/vnd.docker.container.image.v1+json",
+        OCI_MANIFEST: "application/vnd.oci.image.config.v1+json",
+        DOCKER_MANIFEST: "application/vnd.docker.container.image.v1+json",
     }
 )
 SIGNATURE_ANNOTATION: Final = "dev.cosignproject.cosign/signature"
 _ZERO_TIME: Final = "0001-01-01T00:00:00Z"  # Go's time.Time{}
-
-
-class NotASignatureListError(ValueError):
-    """Something else lies under the tag; whose it is nobody knows, so it stays."""
-
-
-class SignatureListFullError(ValueError):
-    """The manifest would hold more than cosign or a registry reads."""
-
-
-@dataclass(frozen=True, slots=True)
-class NewManifest:
-    """A manifest to be written, and the config blob that it needs."""
-
-    media_type: str
-    content: bytes
-    config: bytes
 
 
 def signature_tag(subject: Digest) -> str:
@@ -66,8 +47,8 @@ def append_layers(
     that still lists them, and their signatures cannot be verified by anybody.
 
     Raises:
-        NotASignatureListError: `existing` is no image manifest.
-        SignatureListFullError: there is no room.
+        NotAListError: `existing` is no image manifest.
+        ListFullError: there is no room.
     """
     manifest = _empty() if existing is None else _parse(existing)
     wanted = {str(layer.digest) for layer in layers}
@@ -82,7 +63,7 @@ def append_layers(
     if not changed:
         return None
     if len(listed) > MAX_SIGNATURE_LAYERS:
-        raise SignatureListFullError(f"more than {MAX_SIGNATURE_LAYERS} signatures of one image")
+        raise ListFullError(f"more than {MAX_SIGNATURE_LAYERS} signatures of one image")
     config = _config(listed)
     manifest["layers"] = listed
     manifest["config"] = {
@@ -93,20 +74,20 @@ def append_layers(
     # What is all ours holds nothing but text and sizes; foreign members may hold anything.
     content = (strictjson.dump_plain if existing is None else strictjson.dump)(manifest)
     if len(content) > MAX_MANIFEST_BYTES:
-        raise SignatureListFullError(f"a manifest of more than {MAX_MANIFEST_BYTES} bytes")
-    return NewManifest(manifest["mediaType"], content, config)
+        raise ListFullError(f"a manifest of more than {MAX_MANIFEST_BYTES} bytes")
+    return NewManifest(manifest["mediaType"], content, (config,))
 
 
 def listed_digests(existing: bytes) -> tuple[Digest, ...]:
     """Return the blobs of the layers.
 
     Raises:
-        NotASignatureListError: `existing` is no image manifest, or one without sha256.
+        NotAListError: `existing` is no image manifest, or one without sha256.
     """
     try:
         return tuple(Digest.parse(entry["digest"]) for entry in _parse(existing)["layers"])
     except ValueError as error:
-        raise NotASignatureListError(str(error)) from error
+        raise NotAListError(str(error)) from error
 
 
 def _put(listed: list[dict[str, Any]], layer: SignatureLayer) -> bool:
@@ -156,7 +137,7 @@ def _empty() -> dict[str, Any]:
     # The members stand in the order in which cosign writes them.
     return {
         "schemaVersion": 2,
-        "mediaType": OCI_MANIFEST_MEDIA_TYPE,
+        "mediaType": OCI_MANIFEST,
         "config": {},
         "layers": [],
     }
@@ -166,16 +147,16 @@ def _parse(existing: bytes) -> dict[str, Any]:
     try:
         manifest = strictjson.load(existing)
     except strictjson.StrictJSONError as error:
-        raise NotASignatureListError(str(error)) from error
+        raise NotAListError(str(error)) from error
     if not isinstance(manifest, dict):
-        raise NotASignatureListError("not a JSON object")
+        raise NotAListError("not a JSON object")
     # OCI image specification 1.1, manifest.md: mediaType "SHOULD be used", so it may lack.
-    media_type = manifest.setdefault("mediaType", OCI_MANIFEST_MEDIA_TYPE)
+    media_type = manifest.setdefault("mediaType", OCI_MANIFEST)
     if not isinstance(media_type, str) or media_type not in _CONFIG_MEDIA_TYPES:
-        raise NotASignatureListError("not an image manifest")
+        raise NotAListError("not an image manifest")
     layers = manifest.get("layers")
     if not isinstance(layers, list) or not all(_is_descriptor(entry) for entry in layers):
-        raise NotASignatureListError("its layers are not a list of descriptors")
+        raise NotAListError("its layers are not a list of descriptors")
     return manifest
 
 

@@ -9,26 +9,28 @@ says is named `unverified_…` until a signature over its exact bytes has been c
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Mapping, Sequence
+from binascii import b2a_base64
+from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
 
-from service.domain.digests import Digest
+from service.domain.digests import Descriptor, Digest
 from service.domain.errors import InvalidRequestError
-from service.domain.keys import Algorithm, Scheme
+from service.domain.keys import Algorithm, KeyVersion, Scheme
+from service.domain.outbox import OrderKind
 from service.domain.public_keys import SignatureInvalidError, public_key
 from service.domain.references import Reference, Repository
-from service.domain.signing import Artifact, Signature, SignatureLayer
+from service.domain.signing import Signature, SignatureLayer, Statement
 from service.formats import siglist, strictjson
+from service.formats.rekor import hashedrekord
 
 SIMPLE_SIGNING_MEDIA_TYPE: Final = "application/vnd.dev.cosign.simplesigning.v1+json"
 SIGNATURE_ANNOTATION: Final = siglist.SIGNATURE_ANNOTATION
 PAYLOAD_TYPE: Final = "cosign container image signature"
 
-_SCHEMES: Final = MappingProxyType(
+SCHEMES: Final = MappingProxyType(
     {
         Algorithm.EC_P256: Scheme.ECDSA_P256_SHA256,
         Algorithm.EC_P384: Scheme.ECDSA_P384_SHA256,
@@ -106,25 +108,25 @@ class CosignFormat:
     """service.ports.formats.SignatureFormat for `.sig` signatures."""
 
     name: str = "cosign"
+    kind: OrderKind = OrderKind.ATTACH
+    signs_descriptor: bool = False
 
-    def scheme(self, algorithm: Algorithm) -> Scheme:
+    def scheme(self, version: KeyVersion) -> Scheme:
         # cosign v3 itself signs P-384 with SHA-384 and Ed25519 prehashed, yet verifies with
         # SHA-256 and pure Ed25519 by default: we do as the verifiers do.
-        return _SCHEMES[algorithm]  # a test holds the table complete
+        return SCHEMES[version.algorithm]  # a test holds the table complete
 
     def default_identity(self, repository: Repository, reference: Reference) -> str:
         return str(repository)  # cosign's own default: without the tag
 
-    def payload(
-        self, digest: Digest, identity: str, annotations: Sequence[tuple[str, str]]
-    ) -> bytes:
+    def payload(self, statement: Statement, *, version: KeyVersion, at: datetime) -> bytes:
         """Return the bytes to sign.
 
         Raises:
             InvalidRequestError: no verifier could read them: text that is not Unicode, or an
                 annotation `timestamp`, which containers/image takes for an integer.
         """
-        optional = dict(sorted(annotations))
+        optional = dict(sorted(statement.annotations))
         if "timestamp" in optional:
             rule = "containers/image refuses signatures whose annotation `timestamp` is text"
             raise InvalidRequestError(rule, errors={"annotations": {"timestamp": [rule]}})
@@ -132,8 +134,8 @@ class CosignFormat:
             return strictjson.dump(
                 {
                     "critical": {
-                        "identity": {"docker-reference": identity},
-                        "image": {"docker-manifest-digest": str(digest)},
+                        "identity": {"docker-reference": statement.identity},
+                        "image": {"docker-manifest-digest": str(statement.digest)},
                         "type": PAYLOAD_TYPE,
                     },
                     "optional": optional or None,
@@ -142,8 +144,17 @@ class CosignFormat:
         except strictjson.StrictJSONError as error:
             raise InvalidRequestError(f"identity or annotations: {error}") from error
 
+    def message(self, payload: bytes, scheme: Scheme) -> bytes:
+        return payload
+
     def check(
-        self, payload: bytes, signature: bytes, *, digest: Digest, public_key: bytes, scheme: Scheme
+        self,
+        statement: Statement,
+        payload: bytes,
+        signature: bytes,
+        *,
+        version: KeyVersion,
+        scheme: Scheme,
     ) -> None:
         """Check a signature as cosign and containers/image will.
 
@@ -151,56 +162,20 @@ class CosignFormat:
             SignatureInvalidError: PayloadMalformedError and WrongDigestError are kinds of it.
         """
         claim = parse_payload(payload)
-        if claim.unverified_digest != digest:
+        if claim.unverified_digest != statement.digest:
             raise WrongDigestError(f"the payload is about {claim.unverified_digest}")
-        key = _public_key(public_key)
-        if scheme is not self.scheme(key.algorithm):
+        key = public_key(version.public_key)
+        if scheme is not SCHEMES[key.algorithm]:
             raise SignatureInvalidError(f"verifiers do not check {scheme} by default")
         key.verify(scheme, payload, signature)
 
-    def log_entry(self, payload: bytes, signature: bytes, public_key: bytes) -> bytes:
-        """Return a Rekor hashedrekord 0.0.1 body; its public key is base64 of the PEM text."""
-        return strictjson.dump(
-            {
-                "apiVersion": "0.0.1",
-                "kind": "hashedrekord",
-                "spec": {
-                    "data": {"hash": {"algorithm": "sha256", "value": sha256(payload).hexdigest()}},
-                    "signature": {
-                        "content": _base64(signature),
-                        "publicKey": {"content": _base64(_public_key(public_key).pem().encode())},
-                    },
-                },
-            }
-        )
+    def log_entry(
+        self, payload: bytes, signature: bytes, *, public_key: bytes, scheme: Scheme
+    ) -> bytes:
+        return hashedrekord(payload, signature, public_key=public_key, scheme=scheme)
 
-    def layer(self, signature: Signature) -> SignatureLayer:
+    def attachment(self, signature: Signature, subject: Descriptor) -> SignatureLayer:
+        text = b2a_base64(signature.signature, newline=False).decode("ascii")
         return SignatureLayer(
-            SIMPLE_SIGNING_MEDIA_TYPE,
-            signature.payload,
-            ((SIGNATURE_ANNOTATION, _base64(signature.signature)),),
+            SIMPLE_SIGNING_MEDIA_TYPE, signature.payload, ((SIGNATURE_ANNOTATION, text),)
         )
-
-    def artifact(self, subject: Digest, signatures: Sequence[Signature]) -> Artifact:
-        """Return manifest and blobs of a `.sig` tag that holds nothing but these signatures."""
-        layers = [self.layer(signature) for signature in signatures]
-        made = siglist.append_layers(None, layers)
-        if made is None:
-            raise ValueError("an artifact holds at least one signature")
-        # Two keys sign one payload: its blob is needed once.
-        payloads = dict.fromkeys(layer.content for layer in layers)
-        return Artifact(
-            tag=siglist.signature_tag(subject),
-            subject=None,
-            media_type=made.media_type,
-            manifest=made.content,
-            blobs=(*payloads, made.config),
-        )
-
-
-# `check` and `log_entry` have a parameter of this name, as the port asks.
-_public_key = public_key
-
-
-def _base64(raw: bytes) -> str:
-    return base64.b64encode(raw).decode()

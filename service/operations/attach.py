@@ -9,13 +9,16 @@ from threading import Event
 from typing import Final
 
 from service.domain.clock import Clock
+from service.domain.digests import Digest
 from service.domain.errors import ServiceError
 from service.domain.limits import ORDER_LEASE_SECONDS, WAIT_FOR_ATTACHMENT_SECONDS
-from service.domain.outbox import Order
-from service.domain.signing import AttachmentState, Signature
+from service.domain.outbox import Order, OrderKind
+from service.domain.references import Repository
+from service.domain.signing import AttachmentState, AttachmentWish, Signature
 from service.operations.deliver import DeliverAttachments
 from service.operations.fanout import Fanout
-from service.operations.prepare import Unit
+from service.operations.units import Unit
+from service.ports.formats import SignatureFormat
 from service.ports.store import Outbox
 
 POLL_SECONDS: Final = 0.1  # while another process delivers the same subject
@@ -25,6 +28,7 @@ POLL_SECONDS: Final = 0.1  # while another process delivers the same subject
 class AttachRecorded:
     outbox: Outbox
     deliver: DeliverAttachments
+    formats: Mapping[str, SignatureFormat]
     fanout: Fanout
     clock: Clock
 
@@ -47,11 +51,13 @@ class AttachRecorded:
         deadline = self.clock.monotonic() + WAIT_FOR_ATTACHMENT_SECONDS
         current = {s.id: s for s in made.values() if isinstance(s, Signature)}
         work = {order: list(signatures) for order, signatures in orders.items()}
-        again = [
-            s.id
+        again = {
+            s.id: AttachmentWish(s.id, self.formats[s.statement.format].kind, unit.subject)
             for unit, s in made.items()
-            if isinstance(s, Signature) and unit not in ordered_in_step_9
-        ]
+            if isinstance(s, Signature)
+            and unit not in ordered_in_step_9
+            and unit.subject is not None
+        }
         if again:
             work.update(self._order_again(again, current, owner=owner))
         futures = [self.fanout.submit(self._one, entry) for entry in work.items()]
@@ -62,20 +68,24 @@ class AttachRecorded:
         return {unit: current[s.id] if isinstance(s, Signature) else s for unit, s in made.items()}
 
     def _order_again(
-        self, again: Sequence[str], current: dict[str, Signature], *, owner: str
+        self,
+        again: Mapping[str, AttachmentWish],
+        current: dict[str, Signature],
+        *,
+        owner: str,
     ) -> Mapping[Order, list[Signature]]:
         """Order what stood already: the registry may have lost it, or never have had it."""
-        granted = self.outbox.order_attachments(again, owner=owner, seconds=ORDER_LEASE_SECONDS)
-        current.update(self.outbox.attachment_states(again))
-        work: dict[Order, list[Signature]] = {}
-        for order in granted:
-            work[order] = [
-                current[i]
-                for i in again
-                if current[i].statement.digest == order.digest
-                and current[i].statement.repository == order.repository
-            ]
-        return work
+        granted = self.outbox.order_attachments(
+            list(again.values()), owner=owner, seconds=ORDER_LEASE_SECONDS
+        )
+        current.update(self.outbox.attachment_states(list(again)))
+        work: dict[tuple[OrderKind, Repository, Digest], list[Signature]] = {}
+        for wish in again.values():
+            signature = current[wish.signature_id]
+            statement = signature.statement
+            place = (wish.kind, statement.repository, statement.digest)
+            work.setdefault(place, []).append(signature)
+        return {order: work[order.kind, order.repository, order.digest] for order in granted}
 
     def _one(self, entry: tuple[Order, Sequence[Signature]]) -> Sequence[Signature]:
         order, signatures = entry
@@ -86,7 +96,7 @@ class AttachRecorded:
             return ()
 
     def _await_others(self, current: dict[str, Signature], deadline: float) -> None:
-        """Wait for subjects that somebody else is delivering just now."""
+        """Wait for what somebody else is delivering just now."""
         pause = Event()
         while True:
             open_ids = [

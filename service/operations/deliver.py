@@ -1,7 +1,7 @@
 """Step 11: brings recorded signatures to their registries, and looks again that they stayed.
 
-An order of the outbox is the lock of its (repository, digest) and the memory of what must
-still happen there. After a write the order is not done: a registry without conditional
+An order of the outbox is the lock of one list of a (repository, digest), and the memory of what
+must still happen to it. After a write the order is not done: a registry without conditional
 writes lets a foreign writer that read the old list overwrite ours, so it is looked at again
 a few seconds later, and again while the list keeps changing, and put back where it is gone.
 """
@@ -14,9 +14,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from service.domain.digests import Descriptor
 from service.domain.errors import LeaseLostError, ServiceError
 from service.domain.limits import ATTACH_SECONDS, ORDER_LEASE_SECONDS
-from service.domain.outbox import Order
+from service.domain.media_types import OCI_MANIFEST
+from service.domain.outbox import Order, OrderKind
 from service.domain.signing import Attachment, AttachmentState, Signature
 from service.operations.fanout import Fanout
 from service.ports.formats import SignatureFormat
@@ -36,7 +38,7 @@ HOPELESS_ATTEMPTS: Final = 5  # of a failure that a retry does not mend by itsel
 @dataclass(frozen=True, slots=True)
 class DeliverAttachments:
     outbox: Outbox
-    attacher: Attacher
+    attachers: Mapping[OrderKind, Attacher]
     formats: Mapping[str, SignatureFormat]
     fanout: Fanout
     steps: StepObserver
@@ -64,15 +66,18 @@ class DeliverAttachments:
             StoreUnavailableError: what happened at the registry could not be recorded; the
                 order's lease runs out and it is delivered again.
         """
-        layers = [self.formats[s.statement.format].layer(s) for s in signatures]
+        # Orders of before they knew their subject are for lists that do not name it.
+        subject = order.subject or Descriptor(OCI_MANIFEST, order.digest, 0)
+        contents = [self.formats[s.statement.format].attachment(s, subject) for s in signatures]
         try:
-            attached = self.attacher.attach(
-                order.repository, order.digest, layers, seconds=ATTACH_SECONDS
+            attached = self.attachers[order.kind].attach(
+                order.repository, order.digest, contents, seconds=ATTACH_SECONDS
             )
         except ServiceError as error:
             return self._failed(order, signatures, error)
         self.steps.reached(11)
-        quiet = not attached.added and order.seen == str(attached.manifest)
+        holders = dict(zip((s.id for s in signatures), attached.manifests, strict=True))
+        quiet = not attached.added and order.seen == attached.seen
         looks = order.looks + 1 if quiet else 0
         look_again = None
         if looks < QUIET_LOOKS:
@@ -80,18 +85,23 @@ class DeliverAttachments:
         try:
             self.outbox.attached(
                 order,
-                [s.id for s in signatures],
-                manifest=attached.manifest,
+                holders,
                 media_type=attached.media_type,
+                seen=attached.seen,
                 look_again_seconds=look_again,
                 looks=looks,
             )
         except LeaseLostError:
-            # The next holder finds the layers in place and records them.
+            # The next holder finds everything in place and records it.
             log.info("order lost while delivering", extra={"order": order.id})
             return signatures
-        done = Attachment(AttachmentState.ATTACHED, attached.manifest, attached.media_type)
-        return [replace(s, attachment=done) for s in signatures]
+        return [
+            replace(
+                s,
+                attachment=Attachment(AttachmentState.ATTACHED, holders[s.id], attached.media_type),
+            )
+            for s in signatures
+        ]
 
     def _failed(
         self, order: Order, signatures: Sequence[Signature], error: ServiceError

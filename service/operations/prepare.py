@@ -4,71 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from service.domain.callers import Caller
-from service.domain.digests import Digest
+from service.domain.clock import Clock
+from service.domain.digests import Descriptor, Digest
 from service.domain.errors import (
     DescriptorMismatchError,
-    ForbiddenError,
     ImageNotFoundError,
     InvalidReferenceError,
     InvalidRequestError,
-    KeyNotFoundError,
-    KeyNotNamedError,
-    KeyNotUsableError,
     PolicyDeniedError,
     ServiceError,
     TagDigestMismatchError,
-    UnsupportedFormatError,
 )
-from service.domain.keys import Key, KeyVersion, Purpose, Scheme
-from service.domain.limits import (
-    MAX_ANNOTATION_KEY_CHARS,
-    MAX_ANNOTATION_VALUE_CHARS,
-    MAX_ANNOTATIONS,
-    MAX_PAGE,
-)
-from service.domain.pages import PageRequest
+from service.domain.keys import Key, KeyVersion, Purpose
 from service.domain.references import Reference, Repository
-from service.domain.signing import (
-    RESERVED_ANNOTATION_PREFIX,
-    ImageToSign,
-    SigningRequest,
-    Statement,
-)
+from service.domain.signing import ImageToSign, SigningRequest, Statement
+from service.operations.choose import checked_annotations, choose_formats, choose_key
 from service.operations.decide import require
 from service.operations.fanout import Fanout
+from service.operations.units import Prepared, Unit
 from service.policy.decisions import Deny
-from service.policy.signing import SigningPolicy, may_claim, may_sign, usable_keys
+from service.policy.signing import SigningPolicy, may_claim, may_sign
 from service.ports.formats import SignatureFormat
 from service.ports.registry import RegistryReader
 from service.ports.store import KeyCatalog
-
-DEFAULT_FORMATS = ("cosign",)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Unit:
-    """One signature to be made: an image, a format and a key version. Equal only to itself."""
-
-    item: int
-    statement: Statement
-    statement_hash: str
-    version: KeyVersion
-    scheme: Scheme
-    payload: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """One item of the request, ready to be signed, or the error that ends it."""
-
-    index: int
-    shown: str
-    item_id: str | None
-    digest: Digest | None = None
-    units: tuple[Unit, ...] = ()
-    error: ServiceError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +43,7 @@ class _Plan:
     versions: tuple[KeyVersion, ...]
     forms: tuple[SignatureFormat, ...]
     annotations: tuple[tuple[str, str], ...]
+    at: datetime
     settled: Collection[int] = field(default_factory=frozenset)
 
 
@@ -92,6 +54,7 @@ class PrepareItems:
     formats: Mapping[str, SignatureFormat]
     policy: Callable[[], SigningPolicy]
     fanout: Fanout
+    clock: Clock
 
     def __call__(
         self, caller: Caller, request: SigningRequest, *, settled: Collection[int]
@@ -106,19 +69,20 @@ class PrepareItems:
                 "recursive signing is not offered by this version",
                 errors={"recursive": ["must be false"]},
             )
-        key = self._choose_key(caller, request)
+        key = choose_key(self.keys, caller, request.key, Purpose.IMAGE)
         plan = _Plan(
             caller,
             request,
             self.policy(),
             key,
             key.active(),
-            self._choose_formats(request, key),
+            choose_formats(self.formats, request.formats, key),
             checked_annotations(request.annotations),
+            self.clock.now(),
             settled,
         )
         indexes = range(len(request.images))
-        if any(self._asks_registry(plan, image) for image in request.images):
+        if any(_asks_registry(plan, image) for image in request.images):
             return self.fanout.map(lambda index: self._item(plan, index), indexes)
         return [self._item(plan, index) for index in indexes]
 
@@ -129,13 +93,12 @@ class PrepareItems:
             reference, repository = self._authorised(plan, image)
             if index in plan.settled:
                 return item
-            digest = self._resolved(plan, image, reference)
-            units = _units(
-                plan, index, image, reference=reference, repository=repository, digest=digest
-            )
+            digest, descriptor = self._resolved(plan, image, reference)
+            item = replace(item, digest=digest, descriptor=descriptor)
+            units = _units(plan, item, image, reference=reference, repository=repository)
         except ServiceError as error:
-            return replace(item, error=error)
-        return replace(item, digest=digest, units=units)
+            return Prepared(index, item.shown, item.item_id, error=error)
+        return replace(item, units=units)
 
     def _authorised(self, plan: _Plan, image: ImageToSign) -> tuple[Reference, Repository]:
         """(2) Decide, on data alone."""
@@ -156,10 +119,14 @@ class PrepareItems:
             require(may_claim(plan.caller, image.identity, repository))
         return reference, repository
 
-    def _resolved(self, plan: _Plan, image: ImageToSign, reference: Reference) -> Digest:
+    def _resolved(
+        self, plan: _Plan, image: ImageToSign, reference: Reference
+    ) -> tuple[Digest, Descriptor | None]:
         """(3) Pin the digest; a tag that points elsewhere is an error, not a choice."""
-        if reference.digest is not None and not self._asks_registry(plan, image):
-            return reference.digest
+        given = image.unverified_descriptor
+        if reference.digest is not None and not _asks_registry(plan, image):
+            told = None if given is None else Descriptor(given[0], reference.digest, given[1])
+            return reference.digest, told
         asked = reference.tag if reference.tag is not None else reference.digest
         if asked is None:
             raise InvalidReferenceError("the reference has neither digest nor tag")
@@ -171,103 +138,62 @@ class PrepareItems:
                 f"{reference.repository}:{reference.tag} is {found.digest} at the registry, "
                 f"not {reference.digest}"
             )
-        given = image.unverified_descriptor
         if given is not None and given != (found.media_type, found.size):
             raise DescriptorMismatchError(
                 f"the registry has {found.media_type} of {found.size} bytes"
             )
-        return found.digest
+        return found.digest, found
 
-    def _asks_registry(self, plan: _Plan, image: ImageToSign) -> bool:
-        """Whether more than a pinned digest is needed (docs/api.md, Signing)."""
-        if plan.request.attach or plan.policy.must_exist:
-            return True
-        # A tag always has to be looked up; a colon behind the last slash is one.
-        name, at, _ = image.unverified_reference.partition("@")
-        return not at or ":" in name.rpartition("/")[2]
 
-    def _choose_key(self, caller: Caller, request: SigningRequest) -> Key:
-        if request.key is not None:
-            key = self.keys.get(request.key)
-            if key is None:
-                raise KeyNotFoundError(f"there is no key {request.key!r}")
-        else:
-            everything = self.keys.list(Purpose.IMAGE, PageRequest(MAX_PAGE)).items
-            choices = usable_keys(caller, everything, Purpose.IMAGE)
-            if len(choices) != 1:
-                names = ", ".join(key.name for key in choices) or "none"
-                raise KeyNotNamedError(f"the credential may use these image keys: {names}")
-            key = choices[0]
-        if not usable_keys(caller, (key,), key.purpose):
-            raise ForbiddenError(f"the credential does not cover the key {key.name}")
-        if key.purpose is not Purpose.IMAGE:
-            raise KeyNotUsableError(f"{key.name} is a key for {key.purpose}, not for images")
-        if not key.active():
-            raise KeyNotUsableError(f"no version of {key.name} is active")
-        return key
-
-    def _choose_formats(self, request: SigningRequest, key: Key) -> tuple[SignatureFormat, ...]:
-        names = DEFAULT_FORMATS if request.formats is None else dict.fromkeys(request.formats)
-        unknown = [name for name in names if name not in self.formats]
-        if unknown:
-            known = ", ".join(sorted(self.formats))
-            raise UnsupportedFormatError(f"unknown: {', '.join(unknown)}; known: {known}")
-        if not names:
-            raise InvalidRequestError("no format is asked for", errors={"formats": ["empty"]})
-        forms = tuple(self.formats[name] for name in names)
-        for form in forms:
-            # Refused with its reason before the HSM is touched.
-            form.scheme(key.algorithm)
-        return forms
+def _asks_registry(plan: _Plan, image: ImageToSign) -> bool:
+    """Whether more than a pinned digest is needed (docs/api.md, Signing)."""
+    if plan.request.attach or plan.policy.must_exist:
+        return True
+    if image.unverified_descriptor is None and any(form.signs_descriptor for form in plan.forms):
+        return True
+    # A tag always has to be looked up; a colon behind the last slash is one.
+    name, at, _ = image.unverified_reference.partition("@")
+    return not at or ":" in name.rpartition("/")[2]
 
 
 def _units(
     plan: _Plan,
-    index: int,
+    item: Prepared,
     image: ImageToSign,
     *,
     reference: Reference,
     repository: Repository,
-    digest: Digest,
 ) -> tuple[Unit, ...]:
-    """(4) is decided by what `_choose_key` let through; (5) fix the exact bytes."""
+    """(4) is decided by what `choose_key` let through; (5) fix the exact bytes."""
+    if item.digest is None:
+        return ()
     units = []
     for form in plan.forms:
         identity = image.identity
         if identity is None:
             identity = form.default_identity(repository, reference)
-        payload = form.payload(digest, identity, plan.annotations)
         for version in plan.versions:
             statement = Statement(
                 form.name,
                 version.key,
                 version.version,
                 repository,
-                digest,
+                item.digest,
                 identity,
                 plan.annotations,
+                item.descriptor if form.signs_descriptor else None,
             )
-            scheme = form.scheme(version.algorithm)
-            units.append(Unit(index, statement, statement.hash(), version, scheme, payload))
+            payload = form.payload(statement, version=version, at=plan.at)
+            scheme = form.scheme(version)
+            units.append(
+                Unit(
+                    item.index,
+                    statement,
+                    statement.hash(),
+                    version,
+                    scheme,
+                    payload,
+                    item.descriptor,
+                )
+            )
     return tuple(units)
-
-
-def checked_annotations(annotations: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Return the annotations sorted.
-
-    Raises:
-        InvalidRequestError: too many, too long, empty names, or names that are ours.
-    """
-    faults: dict[str, object] = {}
-    if len(annotations) > MAX_ANNOTATIONS:
-        faults["annotations"] = [f"more than {MAX_ANNOTATIONS}"]
-    for name, value in annotations.items():
-        if name.startswith(RESERVED_ANNOTATION_PREFIX):
-            faults[name[:100]] = [f"names beginning {RESERVED_ANNOTATION_PREFIX} are ours"]
-        elif not name or len(name) > MAX_ANNOTATION_KEY_CHARS:
-            faults[name[:100]] = [f"a name has 1 to {MAX_ANNOTATION_KEY_CHARS} characters"]
-        elif len(value) > MAX_ANNOTATION_VALUE_CHARS:
-            faults[name] = [f"a value has at most {MAX_ANNOTATION_VALUE_CHARS} characters"]
-    if faults:
-        raise InvalidRequestError("the annotations cannot be signed", errors=faults)
-    return tuple(sorted(annotations.items()))

@@ -11,12 +11,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from service.domain.callers import Caller
-from service.domain.digests import Digest
+from service.domain.digests import Descriptor, Digest
 from service.domain.errors import InternalError, ServiceError, by_code
 from service.domain.limits import INTENT_LEASE_SECONDS
-from service.domain.signing import SignedItem
+from service.domain.signing import Signature, SignedItem
 from service.operations.renewal import LeaseRenewer
 from service.ports.store import IdempotencyLedger, IdempotentRequest, Outbox
 
@@ -68,38 +69,55 @@ class Replays:
         if held is None or held.results is None:
             return {}
         settled: dict[int, SignedItem] = {}
-        entries = json.loads(held.results)
-        ids = [i for entry in entries for i in entry["signatures"]]
+        entries = json.loads(held.results)[:size]
+        ids = [i for entry in entries for i in _signatures(entry)]
         signatures = self.outbox.attachment_states(ids) if ids else {}
-        for index, entry in enumerate(entries[:size]):
-            error = _error(entry["error"])
-            if error is not None and error.retryable:
-                continue
-            digest = entry["digest"]
-            settled[index] = SignedItem(
-                reference=entry["reference"],
-                item_id=entry["id"],
-                digest=Digest.parse(digest) if digest is not None else None,
-                signatures=tuple(signatures[i] for i in entry["signatures"]),
-                error=error,
-            )
+        for index, entry in enumerate(entries):
+            item = _load(entry, signatures)
+            if not any(error.retryable for error in item.errors()):
+                settled[index] = item
         return settled
 
 
 def _dump(items: tuple[SignedItem, ...]) -> bytes:
-    entries = [
-        {
-            "reference": item.reference,
-            "id": item.item_id,
-            "digest": str(item.digest) if item.digest is not None else None,
-            "signatures": [s.id for s in item.signatures],
-            "error": None
-            if item.error is None
-            else {"code": item.error.code, "detail": str(item.error)},
-        }
-        for item in items
-    ]
-    return json.dumps(entries, separators=(",", ":")).encode()
+    return json.dumps([_entry(item) for item in items], separators=(",", ":")).encode()
+
+
+def _entry(item: SignedItem) -> dict[str, Any]:
+    descriptor = item.descriptor
+    return {
+        "reference": item.reference,
+        "id": item.item_id,
+        "digest": str(item.digest) if item.digest is not None else None,
+        "descriptor": [descriptor.media_type, descriptor.size] if descriptor is not None else None,
+        "platform": item.platform,
+        "signatures": [s.id for s in item.signatures],
+        "children": [_entry(child) for child in item.children],
+        "error": None
+        if item.error is None
+        else {"code": item.error.code, "detail": str(item.error)},
+    }
+
+
+def _signatures(entry: Mapping[str, Any]) -> Iterator[str]:
+    yield from entry["signatures"]
+    for child in entry["children"]:
+        yield from _signatures(child)
+
+
+def _load(entry: Mapping[str, Any], signatures: Mapping[str, Signature]) -> SignedItem:
+    digest = Digest.parse(entry["digest"]) if entry["digest"] is not None else None
+    told = entry["descriptor"]
+    return SignedItem(
+        reference=entry["reference"],
+        item_id=entry["id"],
+        digest=digest,
+        descriptor=Descriptor(told[0], digest, told[1]) if told and digest else None,
+        platform=entry["platform"],
+        signatures=tuple(signatures[i] for i in entry["signatures"]),
+        children=tuple(_load(child, signatures) for child in entry["children"]),
+        error=_error(entry["error"]),
+    )
 
 
 def _error(entry: Mapping[str, str] | None) -> ServiceError | None:

@@ -1,50 +1,37 @@
 """The signing cycle (docs/signing-cycle.md): the numbers here are the numbers there.
 
 1. Authenticate: done at the edge, which hands over the caller.
-2. Decide by policy. 3. Resolve. 4. Check the key's conditions. 5. Fix the bytes.
-6. Commit the intent. 7. Sign in the HSM. 8. Verify in software. 9. Commit the outcome.
+2. Decide by policy. 3. Resolve. 4. Check the key's conditions. 5. Fix the bytes: `prepare`.
+6. Commit the intent. 7. Sign in the HSM. 8. Verify in software. 9. Commit the outcome: `cycle`.
 10. Integrate the log entry. 11. Attach. 12. Answer.
 
-Items fail alone. Nothing leaves before step 9 has committed; what dies between 7 and 9 is
-an intent without an outcome, which the record shows and nobody signs again by itself.
+Items fail alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Final
 
 from service.domain.audit import AuditEvent
 from service.domain.callers import Caller
-from service.domain.errors import (
-    ForbiddenError,
-    HSMUnavailableError,
-    PolicyDeniedError,
-    ServiceError,
-    StoreUnavailableError,
-)
+from service.domain.digests import Descriptor
+from service.domain.errors import ForbiddenError, PolicyDeniedError, ServiceError
 from service.domain.ids import new_id
-from service.domain.keys import KeyVersion, Scheme
-from service.domain.limits import INTENT_LEASE_SECONDS, MAX_REFERENCE_CHARS, ORDER_LEASE_SECONDS
+from service.domain.limits import MAX_REFERENCE_CHARS
+from service.domain.media_types import OCI_MANIFEST
 from service.domain.outbox import Order
-from service.domain.signing import (
-    Artifact,
-    Intent,
-    Outcome,
-    Signature,
-    SignedItem,
-    SigningRequest,
-)
+from service.domain.signing import Artifact, Signature, SignedItem, SigningRequest
+from service.formats.artifacts import artifact_of
 from service.operations.attach import AttachRecorded
-from service.operations.prepare import Prepared, PrepareItems, Unit
-from service.operations.renewal import LeaseRenewer
+from service.operations.cycle import Run, SigningCycle
+from service.operations.prepare import PrepareItems
 from service.operations.replay import Replays
+from service.operations.units import Prepared, Unit, units_of
 from service.ports.formats import SignatureFormat
-from service.ports.hsm import Signer, ToSign
 from service.ports.steps import StepObserver
-from service.ports.store import AuditTrail, Completed, IdempotentRequest, SigningJournal
+from service.ports.store import AuditTrail, IdempotentRequest, SigningJournal
 
 _DENIALS: Final = (PolicyDeniedError, ForbiddenError)
 
@@ -53,12 +40,11 @@ _DENIALS: Final = (PolicyDeniedError, ForbiddenError)
 class SignImages:
     prepare: PrepareItems
     journal: SigningJournal
-    signer: Signer
+    cycle: SigningCycle
     formats: Mapping[str, SignatureFormat]
     audit: AuditTrail
     attach: AttachRecorded
     replays: Replays
-    renewer: LeaseRenewer
     steps: StepObserver
 
     def __call__(
@@ -87,10 +73,15 @@ class SignImages:
             replay.results = items
             return items
 
-    def artifact(self, signature: Signature) -> Artifact:
-        """Return what a caller who attaches by itself must push."""
+    def artifact(self, item: SignedItem, signature: Signature) -> Artifact:
+        """Return what a caller who attaches by itself must push.
+
+        Where nobody has told what the image is, its manifest's size is given as 0: clients
+        and registries go by the digest.
+        """
         statement = signature.statement
-        return self.formats[statement.format].artifact(statement.digest, [signature])
+        subject = item.descriptor or Descriptor(OCI_MANIFEST, statement.digest, 0)
+        return artifact_of(self.formats[statement.format].attachment(signature, subject), subject)
 
     def _run(
         self,
@@ -106,12 +97,13 @@ class SignImages:
         prepared = self.prepare(caller, request, settled=earlier.keys())
         self._audit_denials(caller, prepared)
         self.steps.reached(5)
-        units = [unit for item in prepared for unit in item.units]
+        units = list(units_of(prepared))
         made = self._standing(units, request, request_id=request_id, replayed=held is not None)
         wanted = [unit for unit in units if unit not in made]
         orders: dict[Order, list[Signature]] = {}
         if wanted:
-            outcomes = self._sign(wanted, caller, request, owner=owner, request_id=request_id)
+            run = Run(caller.credential_id, request_id, owner, request.attach, request.force)
+            outcomes = self.cycle(wanted, run)
             for unit, completed in zip(wanted, outcomes, strict=True):
                 if completed.signature is not None:
                     made[unit] = completed.signature
@@ -171,122 +163,17 @@ class SignImages:
                     made[unit] = standing[unit.statement_hash]
         return made
 
-    def _sign(
-        self,
-        units: Sequence[Unit],
-        caller: Caller,
-        request: SigningRequest,
-        *,
-        owner: str,
-        request_id: str,
-    ) -> Sequence[Completed]:
-        """Steps 6 to 9 for units that nothing stands for, answered in their order."""
-        intents = [_intent(unit, caller, request, request_id) for unit in units]
-        # (6) If we die after (7), there is a record of what was about to be signed.
-        self.journal.intend(intents, owner=owner, seconds=INTENT_LEASE_SECONDS)
-        self.steps.reached(6)
-        renew = partial(self.journal.renew, request_id, owner=owner, seconds=INTENT_LEASE_SECONDS)
-        with self.renewer.holding(renew, every=INTENT_LEASE_SECONDS / 3):
-            # (7) Sign, and (8) verify each signature before it is believed.
-            signatures = self._sign_and_verify(units)
-            outcomes: list[Outcome] = []
-            failures: dict[int, ServiceError] = {}
-            for number, (unit, intent, result) in enumerate(
-                zip(units, intents, signatures, strict=True)
-            ):
-                if isinstance(result, ServiceError):
-                    failures[number] = result
-                    continue
-                entry = self.formats[unit.statement.format].log_entry(
-                    unit.payload, result, unit.version.public_key
-                )
-                outcomes.append(Outcome(intent, new_id("sig"), result, entry, force=request.force))
-            # (9) Only now may it leave.
-            committed = iter(
-                self.journal.complete(
-                    outcomes, owner=owner, order_lease_seconds=ORDER_LEASE_SECONDS
-                )
-                if outcomes
-                else ()
-            )
-        self._abandon(intents, failures, owner=owner)
-        self.steps.reached(9)
-        return [
-            Completed(error=failures[number]) if number in failures else next(committed)
-            for number in range(len(units))
-        ]
-
-    def _sign_and_verify(self, units: Sequence[Unit]) -> Sequence[bytes | ServiceError]:
-        """Steps 7 and 8, one call of the signer for each key version and scheme."""
-        results: list[bytes | ServiceError | None] = [None] * len(units)
-        groups: dict[tuple[KeyVersion, Scheme], list[int]] = {}
-        for number, unit in enumerate(units):
-            groups.setdefault((unit.version, unit.scheme), []).append(number)
-        for (version, scheme), numbers in groups.items():
-            items = [ToSign(units[n].payload, self._check(units[n])) for n in numbers]
-            try:
-                signed = self.signer.sign(version, scheme, items)
-            except ServiceError as error:
-                signed = [error] * len(items)
-            for number, result in zip(numbers, signed, strict=True):
-                results[number] = result
-        return [
-            r if r is not None else HSMUnavailableError("the signer gave no answer")
-            for r in results
-        ]
-
-    def _check(self, unit: Unit) -> partial[None]:
-        return partial(
-            _check_signature, self.formats[unit.statement.format], unit, steps=self.steps
-        )
-
-    def _abandon(
-        self, intents: Sequence[Intent], failures: Mapping[int, ServiceError], *, owner: str
-    ) -> None:
-        """Close the intents that certainly came to nothing; what failed here stays unknown."""
-        by_code: dict[str, list[str]] = {}
-        for number, error in failures.items():
-            by_code.setdefault(error.code, []).append(intents[number].id)
-        for code, ids in by_code.items():
-            try:
-                self.journal.abandon(ids, owner=owner, reason=code)
-            except StoreUnavailableError:
-                # They show up as outcome-unknown, which is the truth as far as it is known.
-                return
-
-
-def _check_signature(
-    form: SignatureFormat, unit: Unit, signature: bytes, *, steps: StepObserver
-) -> None:
-    steps.reached(7)
-    # (8) Against the pinned public key and the item's own digest, by the format's rules.
-    form.check(
-        unit.payload,
-        signature,
-        digest=unit.statement.digest,
-        public_key=unit.version.public_key,
-        scheme=unit.scheme,
-    )
-    steps.reached(8)
-
-
-def _intent(unit: Unit, caller: Caller, request: SigningRequest, request_id: str) -> Intent:
-    return Intent(
-        id=new_id("int"),
-        request_id=request_id,
-        item=unit.item,
-        statement=unit.statement,
-        statement_hash=unit.statement_hash,
-        scheme=unit.scheme,
-        payload=unit.payload,
-        public_key=unit.version.public_key,
-        credential_id=caller.credential_id,
-        attach=request.attach,
-    )
-
 
 def _answer(item: Prepared, made: Mapping[Unit, Signature | ServiceError]) -> SignedItem:
-    answer = SignedItem(item.shown, item.item_id, item.digest, error=item.error)
+    answer = SignedItem(
+        item.shown,
+        item.item_id,
+        item.digest,
+        children=tuple(_answer(child, made) for child in item.children),
+        error=item.error,
+        descriptor=item.descriptor,
+        platform=item.platform,
+    )
     if item.error is not None:
         return answer
     results = [made[unit] for unit in item.units]

@@ -1,53 +1,82 @@
-"""What a signature format is: one module of `service.formats` behind this protocol each."""
+"""What a signature format is: one module of `service.formats` behind this protocol each.
+
+Everything here is pure: bytes and values in, bytes and values out. A time or a registry's
+answer comes as an argument.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 
-from service.domain.digests import Digest
-from service.domain.keys import Algorithm, Scheme
+from service.domain.digests import Descriptor
+from service.domain.keys import KeyVersion, Scheme
+from service.domain.outbox import OrderKind
 from service.domain.references import Reference, Repository
-from service.domain.signing import Artifact, Signature, SignatureLayer
+from service.domain.signing import Attachable, Signature, Statement
 
 
 class SignatureFormat(Protocol):
-    """Pure: bytes and values in, bytes and values out."""
-
     name: str
 
-    def scheme(self, algorithm: Algorithm) -> Scheme:
-        """Return the one scheme that the format's verifiers accept for this kind of key.
+    kind: OrderKind
+    """What kind of order brings its signatures to their place."""
+
+    signs_descriptor: bool
+    """Whether media type and size of the image are signed: they must then be known."""
+
+    def scheme(self, version: KeyVersion) -> Scheme:
+        """Return the one scheme that the format's verifiers accept of this key version.
 
         Raises:
-            UnsupportedFormatError: they accept none.
+            UnsupportedFormatError: they accept none, with the reason.
         """
         ...
 
     def default_identity(self, repository: Repository, reference: Reference) -> str:
-        """Return the name that a signature claims if the caller gives none."""
+        """Return the name that a signature claims if the caller gives none.
+
+        `reference` is what the caller wrote; for a child of an index it is the index's.
+        """
         ...
 
-    def payload(
-        self, digest: Digest, identity: str, annotations: Sequence[tuple[str, str]]
-    ) -> bytes:
-        """Return the exact bytes to be signed (step 5)."""
+    def payload(self, statement: Statement, *, version: KeyVersion, at: datetime) -> bytes:
+        """Fix what is signed (step 5): the bytes that are recorded and answered.
+
+        `at` is for formats that sign a time. Where one signature stands for the statement
+        already, its own payload stays.
+
+        Raises:
+            InvalidRequestError: no verifier could read it.
+        """
+        ...
+
+    def message(self, payload: bytes, scheme: Scheme) -> bytes:
+        """Return the bytes that the key signs, which follow from the payload alone."""
         ...
 
     def check(
-        self, payload: bytes, signature: bytes, *, digest: Digest, public_key: bytes, scheme: Scheme
+        self,
+        statement: Statement,
+        payload: bytes,
+        signature: bytes,
+        *,
+        version: KeyVersion,
+        scheme: Scheme,
     ) -> None:
-        """Check a signature by this ecosystem's own rules (step 8).
+        """Check a signature by this ecosystem's own rules, against the pinned key (step 8).
 
         Raises:
             SignatureInvalidError: it does not stand (`service.domain.public_keys`).
         """
         ...
 
-    def log_entry(self, payload: bytes, signature: bytes, public_key: bytes) -> bytes:
+    def log_entry(
+        self, payload: bytes, signature: bytes, *, public_key: bytes, scheme: Scheme
+    ) -> bytes:
         """Return the exact bytes of the leaf that the log will hold."""
         ...
 
-    def layer(self, signature: Signature) -> SignatureLayer: ...
-
-    def artifact(self, subject: Digest, signatures: Sequence[Signature]) -> Artifact: ...
+    def attachment(self, signature: Signature, subject: Descriptor) -> Attachable:
+        """Assemble what lies at the registry, from the record and always the same."""
+        ...

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from service.domain.digests import Descriptor, Digest
 from service.domain.references import Repository
-from service.domain.signing import SignatureLayer
+from service.domain.signing import Attachable
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,27 +43,35 @@ class RegistryReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """The manifest that holds the layers now; `added` says whether this call had to write."""
+    """Where the contents lie now: for each, in order, the manifest that holds it.
 
-    manifest: Digest
+    `seen` stands for the list as it was left: another text means that somebody has changed
+    it. `added` says whether this call had to write.
+    """
+
+    manifests: tuple[Digest, ...]
     media_type: str
+    seen: str
     added: bool
 
 
 class Attacher(Protocol):
+    """Writes one kind of list (`service.domain.outbox.OrderKind`)."""
+
     def attach(
         self,
         repository: Repository,
         subject: Digest,
-        layers: Sequence[SignatureLayer],
+        contents: Sequence[Attachable],
         *,
         seconds: float,
     ) -> Attached:
-        """Make sure that the `.sig` manifest of `subject` holds these layers, others' kept.
+        """Make sure that the list of `subject` holds these contents, others' kept.
 
-        The caller holds the lease of (repository, subject); foreign writers may still
+        The caller holds the lease of (repository, subject, kind); foreign writers may still
         interfere, so the list is read back and the write repeated, bounded and jittered,
-        until `seconds` are over. Nothing is written after that.
+        until `seconds` are over. Nothing is written after that. All contents are of the
+        kind of the list.
 
         Raises:
             AttachConflictError: others kept overwriting; RegistryUnavailableError,

@@ -20,7 +20,7 @@ from service.domain.errors import ServiceError
 from service.domain.keys import GeneratedKey, Key, KeyVersion, Purpose
 from service.domain.outbox import AttachmentStatus, Order, OrderState, OrderStatus
 from service.domain.pages import Page, PageRequest
-from service.domain.signing import Intent, Outcome, Signature, UnknownOutcome
+from service.domain.signing import AttachmentWish, Intent, Outcome, Signature, UnknownOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +95,10 @@ class Completed:
 
 
 class Outbox(Protocol):
-    """Durable orders; whoever holds an order's lease is the only writer of its subject."""
+    """Durable orders; whoever holds an order's lease is the only writer of its list."""
 
     def order_attachments(
-        self, signature_ids: Sequence[str], *, owner: str, seconds: float
+        self, wishes: Sequence[AttachmentWish], *, owner: str, seconds: float
     ) -> Sequence[Order]:
         """Ask for (or again for) the attachment of standing signatures.
 
@@ -112,20 +112,20 @@ class Outbox(Protocol):
         ...
 
     def to_attach(self, order: Order) -> Sequence[Signature]:
-        """Return every signature of the order's subject that belongs at the registry."""
+        """Return every signature that belongs into the list that the order looks after."""
         ...
 
     def attached(
         self,
         order: Order,
-        signatures: Sequence[str],
+        holders: Mapping[str, Digest],
         *,
-        manifest: Digest,
         media_type: str,
+        seen: str,
         look_again_seconds: float | None,
         looks: int,
     ) -> bool:
-        """Record that the signatures lie at the registry in `manifest`.
+        """Record in which manifest each of the signatures lies, and how the list was left.
 
         The order is put back for another look after `look_again_seconds`, or is done when
         that is None. Returns False, and leaves the order waiting and due at once, if it

@@ -12,6 +12,7 @@ from service.registry.config import (
     parse_registries,
 )
 from service.registry.health import RegistryHealthCheck
+from service.registry.shared import SharedTag
 
 __all__ = [
     "OCIClient",
@@ -19,6 +20,7 @@ __all__ = [
     "RegistryConfig",
     "RegistryHealthCheck",
     "RegistryLimits",
+    "SharedTag",
     "SigTagAttacher",
     "load_registries",
     "parse_registries",

@@ -34,12 +34,12 @@ from service.registry.session import Access, RegistrySession
 
 UPLOAD_ATTEMPTS: Final = 3
 _RACED: Final = frozenset({"DIGEST_INVALID", "BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"})
-_LACKS_BLOB: Final = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"})
+_LACKS_CONTENT: Final = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN"})
 _OK, _CREATED, _ACCEPTED, _NOT_FOUND, _INTERNAL_SERVER_ERROR = 200, 201, 202, 404, 500
 
 
-class MissingBlobError(Exception):
-    """The registry refuses a manifest for want of a blob that it lists. For `attach` alone."""
+class MissingContentError(Exception):
+    """The registry refuses a manifest for want of what it lists. For attaching alone."""
 
 
 class TornReadError(Exception):
@@ -216,28 +216,28 @@ class OCIClient:
     def put_manifest(
         self,
         repository: Repository,
-        tag: str,
+        reference: str | Digest,
         content: bytes,
         media_type: str,
         *,
         deadline: float | None,
     ) -> Digest:
-        """Write a manifest under a tag; return its digest.
+        """Write a manifest under a tag or its digest; return its digest.
 
         Raises:
-            MissingBlobError: the registry lacks a blob that the manifest lists.
+            MissingContentError: the registry lacks a blob or manifest that this one lists.
             RegistryRefusedError, RegistryUnavailableError, RegistryDeniedError.
         """
         answer = self._session(repository).request(
             "PUT",
-            _manifest_path(repository, tag),
+            _manifest_path(repository, reference),
             Access.push(repository),
             headers={"Content-Type": media_type},
             body=content,
             deadline=deadline,
         )
-        if not _LACKS_BLOB.isdisjoint(answer.error_codes()):
-            raise MissingBlobError(f"{answer.host} lacks a blob that the manifest lists")
+        if not _LACKS_CONTENT.isdisjoint(answer.error_codes()):
+            raise MissingContentError(f"{answer.host} lacks what the manifest lists")
         if answer.status != _CREATED:
             raise self._refusal(answer, "the write of a manifest", writing=True)
         digest = Digest.of(content)

@@ -7,15 +7,10 @@ from typing import Any, Final
 
 from service.domain.digests import Descriptor, Digest
 from service.domain.errors import RegistryUnavailableError
+from service.domain.media_types import MANIFESTS
 from service.registry.answers import Answer
 
-MANIFEST_MEDIA_TYPES: Final = (
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-)
-ACCEPT: Final = ", ".join(MANIFEST_MEDIA_TYPES)
+ACCEPT: Final = ", ".join(MANIFESTS)
 
 
 def head_says_absent(answer: Answer) -> bool:
@@ -36,7 +31,7 @@ def described(answer: Answer) -> Descriptor | None:
     digest, length = named_digest(answer), answer.headers.get("content-length", "")
     if digest is None or not (length.isascii() and length.isdecimal()):
         return None
-    if answer.media_type not in MANIFEST_MEDIA_TYPES or int(length[:20]) == 0:
+    if answer.media_type not in MANIFESTS or int(length[:20]) == 0:
         return None
     return Descriptor(answer.media_type, digest, int(length[:20]))
 
@@ -56,6 +51,6 @@ def manifest_type(answer: Answer) -> str:
         inside = document.get("mediaType", answer.media_type)
     except (ValueError, AttributeError, RecursionError) as error:
         raise RegistryUnavailableError(f"{answer.host} sent no JSON manifest") from error
-    if inside != answer.media_type or inside not in MANIFEST_MEDIA_TYPES:
+    if inside != answer.media_type or inside not in MANIFESTS:
         raise RegistryUnavailableError(f"{answer.host} sent a manifest of no known type")
     return answer.media_type

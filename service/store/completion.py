@@ -18,6 +18,7 @@ from sqlalchemy import Connection, bindparam, false, select, update
 
 from service.domain.audit import AuditEvent
 from service.domain.clock import from_millis
+from service.domain.digests import Descriptor
 from service.domain.errors import LeaseLostError, ServiceError, StoreUnavailableError
 from service.domain.keys import KeyState
 from service.domain.outbox import Order
@@ -25,13 +26,14 @@ from service.domain.signing import (
     NOT_ATTACHED,
     Attachment,
     AttachmentState,
+    Intent,
     Outcome,
     Signature,
 )
 from service.ports.store import Completed
 from service.store.audit import record
 from service.store.bulk import BulkInsert
-from service.store.orders import Subject, attach_again, attach_new, place
+from service.store.orders import Place, attach_again, attach_new, place, place_of
 from service.store.rows import (
     SIGNATURES,
     STATEMENT_COLUMNS,
@@ -239,58 +241,61 @@ def _order(
     *,
     owner: str,
     seconds: float,
-) -> Mapping[Subject, Order]:
-    """Order the attachments; return the orders whose lease came with it, by subject."""
-    new: dict[str, Subject] = {}
-    again: dict[str, Subject] = {}
+) -> Mapping[Place, Order]:
+    """Order the attachments; return the orders whose lease came with it, by place."""
+    subjects: dict[Place, Descriptor] = {}
+    new: dict[str, Place] = {}
+    again: dict[str, Place] = {}
     for outcome in outcomes:
-        if not outcome.intent.attach or outcome.intent.id in batch.refused:
+        intent = outcome.intent
+        wanted = _wanted(intent)
+        if wanted is None or intent.id in batch.refused:
             continue
-        chosen = batch.accepted.get(outcome.intent.statement_hash)
+        where, subject = wanted
+        chosen = batch.accepted.get(intent.statement_hash)
         if chosen is not None:
-            new[chosen.signature_id] = _subject(chosen)
-            continue
-        stands = batch.standing[outcome.intent.statement_hash]
-        # Whoever made it has ordered its attachment already, or never wanted one.
-        if stands.attachment.state in (AttachmentState.NONE, AttachmentState.FAILED):
-            statement = stands.statement
-            again[stands.id] = (str(statement.repository), statement.digest.hex)
-    if not new and not again:
+            new[chosen.signature_id] = where
+        else:
+            stands = batch.standing[intent.statement_hash]
+            # Whoever made it has ordered its attachment already, or never wanted one.
+            if stands.attachment.state not in (AttachmentState.NONE, AttachmentState.FAILED):
+                continue
+            again[stands.id] = where
+        subjects[where] = subject
+    if not subjects:
         return {}
-    placed = place(
-        connection,
-        [*new.values(), *again.values()],
-        owner=owner,
-        seconds=seconds,
-        now=batch.now,
-    )
+    placed = place(connection, subjects, owner=owner, seconds=seconds, now=batch.now)
     if new:
-        wishes = [(signature, placed.numbers[subject]) for signature, subject in new.items()]
+        wishes = [(signature, placed.numbers[where]) for signature, where in new.items()]
         attach_new(connection, wishes, now=batch.now)
     if again:
-        wishes = [(signature, placed.numbers[subject]) for signature, subject in again.items()]
+        wishes = [(signature, placed.numbers[where]) for signature, where in again.items()]
         attach_again(connection, wishes, now=batch.now)
     return placed.granted
 
 
-def _subject(outcome: Outcome) -> Subject:
-    statement = outcome.intent.statement
-    return (str(statement.repository), statement.digest.hex)
+def _wanted(intent: Intent) -> tuple[Place, Descriptor] | None:
+    """Return where the intent's signature is to be attached, and to what."""
+    if intent.attach is None or intent.subject is None:
+        return None
+    statement = intent.statement
+    where = place_of(intent.attach, str(statement.repository), statement.digest.hex)
+    return where, intent.subject
 
 
 def _answer(
     outcome: Outcome,
     batch: _Batch,
     made: Mapping[str, Signature],
-    orders: Mapping[Subject, Order],
+    orders: Mapping[Place, Order],
 ) -> Completed:
     intent = outcome.intent
     refusal = batch.refused.get(intent.id)
     if refusal is not None:
         return Completed(error=refusal)
     signature = made.get(intent.statement_hash) or batch.standing[intent.statement_hash]
-    statement = signature.statement
-    order = orders.get((str(statement.repository), statement.digest.hex)) if intent.attach else None
+    wanted = _wanted(intent)
+    order = None if wanted is None else orders.get(wanted[0])
     return Completed(signature=signature, order=order)
 
 
@@ -306,7 +311,7 @@ def _signature(outcome: Outcome, now: int) -> Signature:
         created_at=from_millis(now),
         credential_id=intent.credential_id,
         public_key=intent.public_key,
-        attachment=Attachment(AttachmentState.PENDING) if intent.attach else NOT_ATTACHED,
+        attachment=Attachment(AttachmentState.PENDING) if _wanted(intent) else NOT_ATTACHED,
     )
 
 

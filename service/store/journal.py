@@ -184,7 +184,7 @@ def _intent_values(intent: Intent, owner: str) -> dict[str, Any]:
         **statement_values(intent),
         "payload_sha256": payload_sha256(intent),
         "credential_id": intent.credential_id,
-        "attach": intent.attach,
+        "attach": intent.attach is not None,
         "replaces": intent.replaces,
         "state": "open",
         "owner": owner,

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, bindparam, case, select, update
 
+from service.domain.digests import Descriptor
 from service.domain.ids import new_id
 from service.domain.outbox import Order, OrderKind, OrderState
 from service.domain.signing import AttachmentState
@@ -21,12 +22,12 @@ from service.store.rows import order_from
 from service.store.schema import attachments, outbox
 from service.store.sql import any_of
 
-Subject = tuple[str, str]
-"""Repository and digest, as stored."""
+Place = tuple[str, str, str]
+"""Kind, repository and digest, as stored: what an order is for."""
 
 _SELECT: Final = (
     select(outbox)
-    .where(any_of(outbox.c.digest, "digests"), outbox.c.kind == OrderKind.ATTACH.value)
+    .where(any_of(outbox.c.digest, "digests"))
     .order_by(outbox.c.id)
     .with_for_update()  # in the order of ids, so that no two callers wait for each other
 )
@@ -45,6 +46,8 @@ _INSERT: Final = BulkInsert(
         "fencing",
         "lease_until",
         "created_at",
+        "subject_media_type",
+        "subject_size",
     ),
     unless=("digest", "repository", "kind"),
 )
@@ -96,31 +99,43 @@ _PEND: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """The orders of all subjects asked for, by number, and those whose lease was granted."""
+    """The orders for all places asked for, by number, and those whose lease was granted."""
 
-    numbers: Mapping[Subject, int]
-    granted: Mapping[Subject, Order]
+    numbers: Mapping[Place, int]
+    granted: Mapping[Place, Order]
+
+
+def place_of(kind: OrderKind, repository: str, digest: str) -> Place:
+    return (kind.value, repository, digest)
 
 
 def place(
-    connection: Connection, subjects: Iterable[Subject], *, owner: str, seconds: float, now: int
+    connection: Connection,
+    wanted: Mapping[Place, Descriptor],
+    *,
+    owner: str,
+    seconds: float,
+    now: int,
 ) -> Placed:
-    """Place an order for each subject, or make the one there is a new generation."""
-    wanted = sorted(set(subjects))
+    """Place an order for each of these subjects, or make the one there is a new generation."""
     until = now + round(seconds * 1000)
-    found = _find(connection, wanted)
-    missing = [subject for subject in wanted if subject not in found]
-    inserted: dict[Subject, Row[Any]] = {}
+    places = sorted(wanted)
+    found = _find(connection, places)
+    missing = [place for place in places if place not in found]
+    inserted: dict[Place, Row[Any]] = {}
     if missing:
-        _INSERT(connection, [_new(subject, owner, until=until, now=now) for subject in missing])
-        for subject, row in _find(connection, missing).items():
+        _INSERT(
+            connection,
+            [_new(place, wanted[place], owner, until=until, now=now) for place in missing],
+        )
+        for place, row in _find(connection, missing).items():
             # Whoever was quicker has another owner: an owner does one thing at a time.
-            (inserted if row.owner == owner else found)[subject] = row
-    granted = {subject: order_from(row) for subject, row in inserted.items()}
+            (inserted if row.owner == owner else found)[place] = row
+    granted = {place: order_from(row) for place, row in inserted.items()}
     if found:
         granted.update(_renew(connection, found.values(), owner=owner, until=until, now=now))
     rows = {**found, **inserted}
-    return Placed({subject: row.id for subject, row in rows.items()}, granted)
+    return Placed({place: row.id for place, row in rows.items()}, granted)
 
 
 def attach_new(connection: Connection, wishes: Sequence[tuple[str, int]], *, now: int) -> None:
@@ -153,18 +168,17 @@ def attach_again(connection: Connection, wishes: Sequence[tuple[str, int]], *, n
         connection.execute(_PEND, {"ids": sorted(known), "now": now})
 
 
-def _find(connection: Connection, subjects: Sequence[Subject]) -> dict[Subject, Row[Any]]:
-    wanted = set(subjects)
-    rows = connection.execute(_SELECT, {"digests": sorted({digest for _, digest in subjects})})
-    return {
-        (row.repository, row.digest): row for row in rows if (row.repository, row.digest) in wanted
-    }
+def _find(connection: Connection, places: Sequence[Place]) -> dict[Place, Row[Any]]:
+    wanted = set(places)
+    rows = connection.execute(_SELECT, {"digests": sorted({digest for _, _, digest in places})})
+    found = {(row.kind, row.repository, row.digest): row for row in rows}
+    return {place: row for place, row in found.items() if place in wanted}
 
 
-def _new(subject: Subject, owner: str, *, until: int, now: int) -> dict[str, Any]:
-    repository, digest = subject
+def _new(place: Place, subject: Descriptor, owner: str, *, until: int, now: int) -> dict[str, Any]:
+    kind, repository, digest = place
     return {
-        "kind": OrderKind.ATTACH.value,
+        "kind": kind,
         "repository": repository,
         "digest": digest,
         "state": OrderState.WAITING.value,
@@ -176,12 +190,14 @@ def _new(subject: Subject, owner: str, *, until: int, now: int) -> dict[str, Any
         "fencing": 1,
         "lease_until": until,
         "created_at": now,
+        "subject_media_type": subject.media_type,
+        "subject_size": subject.size,
     }
 
 
 def _renew(
     connection: Connection, rows: Iterable[Row[Any]], *, owner: str, until: int, now: int
-) -> dict[Subject, Order]:
+) -> dict[Place, Order]:
     listed = list(rows)
     connection.execute(_RENEW, {"ids": [row.id for row in listed], "now": now})
     parked = [row.id for row in listed if row.state == OrderState.PARKED.value]
@@ -191,4 +207,4 @@ def _renew(
     if not free:
         return {}
     leased = connection.execute(_LEASE, {"ids": free, "holder": owner, "until": until})
-    return {(row.repository, row.digest): order_from(row) for row in leased}
+    return {(row.kind, row.repository, row.digest): order_from(row) for row in leased}

@@ -12,11 +12,11 @@ from service.domain.digests import Digest
 from service.domain.errors import LeaseLostError, NotFoundError
 from service.domain.outbox import AttachmentStatus, Order, OrderState, OrderStatus
 from service.domain.pages import Page, PageRequest
-from service.domain.signing import AttachmentState, Signature
+from service.domain.signing import AttachmentState, AttachmentWish, Signature
 from service.ports.store import SignatureFilter
 from service.store import outbox_lists
 from service.store.database import Database
-from service.store.orders import attach_again, place
+from service.store.orders import attach_again, place, place_of
 from service.store.rows import SIGNATURES, order_from, signature_from
 from service.store.schema import STANDING, WAITING, attachments, outbox, signatures
 from service.store.sql import any_of, database_now, now_ms
@@ -125,12 +125,12 @@ class StoredOutbox:
         self._database = database
 
     def order_attachments(
-        self, signature_ids: Sequence[str], *, owner: str, seconds: float
+        self, wishes: Sequence[AttachmentWish], *, owner: str, seconds: float
     ) -> Sequence[Order]:
-        if not signature_ids:
+        if not wishes:
             return ()
         return self._database.write(
-            partial(_order_attachments, list(signature_ids), owner=owner, seconds=seconds)
+            partial(_order_attachments, list(wishes), owner=owner, seconds=seconds)
         )
 
     def claim(self, *, owner: str, seconds: float, limit: int) -> Sequence[Order]:
@@ -148,25 +148,23 @@ class StoredOutbox:
     def attached(
         self,
         order: Order,
-        signatures: Sequence[str],
+        holders: Mapping[str, Digest],
         *,
-        manifest: Digest,
         media_type: str,
+        seen: str,
         look_again_seconds: float | None,
         looks: int,
     ) -> bool:
+        held: dict[Digest, list[str]] = {}
+        for signature, manifest in holders.items():
+            held.setdefault(manifest, []).append(signature)
+
         def run(connection: Connection) -> bool:
             row = _locked(connection, order)
             now = database_now(connection)
-            connection.execute(
-                _ATTACHED,
-                {
-                    "ids": list(signatures),
-                    "manifest": manifest.hex,
-                    "type": media_type,
-                    "now": now,
-                },
-            )
+            for manifest, ids in held.items():
+                values = {"ids": ids, "manifest": manifest.hex, "type": media_type, "now": now}
+                connection.execute(_ATTACHED, values)
             current = bool(row.generation == order.generation)
             values = {"state": OrderState.WAITING.value, "due_at": now, "looks": 0}
             if current:
@@ -175,7 +173,7 @@ class StoredOutbox:
                     values["state"] = OrderState.DONE.value
                 else:
                     values["due_at"] = now + round(look_again_seconds * 1000)
-            _end(connection, row, **values, attempts=0, seen=str(manifest))
+            _end(connection, row, **values, attempts=0, seen=seen)
             return current
 
         return self._database.write(run)
@@ -251,16 +249,17 @@ class StoredOutbox:
 
 
 def _order_attachments(
-    ids: list[str], connection: Connection, *, owner: str, seconds: float
+    wishes: list[AttachmentWish], connection: Connection, *, owner: str, seconds: float
 ) -> Sequence[Order]:
-    rows = connection.execute(_SUBJECTS, {"ids": ids}).all()
+    wanted = {wish.signature_id: wish for wish in wishes}
+    rows = connection.execute(_SUBJECTS, {"ids": list(wanted)}).all()
     if not rows:
         return ()
     now = database_now(connection)
-    subjects = [(row.repository, row.digest) for row in rows]
+    where = {row.id: place_of(wanted[row.id].kind, row.repository, row.digest) for row in rows}
+    subjects = {where[row.id]: wanted[row.id].subject for row in rows}
     placed = place(connection, subjects, owner=owner, seconds=seconds, now=now)
-    wishes = [(row.id, placed.numbers[row.repository, row.digest]) for row in rows]
-    attach_again(connection, wishes, now=now)
+    attach_again(connection, [(i, placed.numbers[at]) for i, at in where.items()], now=now)
     return list(placed.granted.values())
 
 

@@ -9,7 +9,7 @@ import orjson
 from sqlalchemy import Row, Select, select
 
 from service.domain.clock import from_millis
-from service.domain.digests import Digest
+from service.domain.digests import Descriptor, Digest
 from service.domain.keys import Scheme
 from service.domain.outbox import Order, OrderKind
 from service.domain.references import Repository
@@ -127,7 +127,14 @@ def order_from(row: Row[Any]) -> Order:
         attempts=row.attempts,
         looks=row.looks,
         seen=row.seen,
+        subject=_subject(row),
     )
+
+
+def _subject(row: Row[Any]) -> Descriptor | None:
+    if row.subject_media_type is None:
+        return None
+    return Descriptor(row.subject_media_type, Digest(row.digest), row.subject_size)
 
 
 def payload_sha256(intent: Intent) -> str:

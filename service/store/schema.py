@@ -32,7 +32,7 @@ from sqlalchemy import (
     literal_column,
 )
 
-HEAD: Final = "r0001"
+HEAD: Final = "r0002"
 """The revision that this schema is; a test compares it with the newest migration."""
 
 metadata: Final = MetaData(
@@ -243,6 +243,8 @@ outbox: Final = Table(
     _text("error_code", null=True),
     _text("error_detail", null=True),
     _number("created_at"),
+    _text("subject_media_type", null=True),
+    _number("subject_size", null=True),
     UniqueConstraint("digest", "repository", "kind"),
     _one_of("state", "waiting", "parked", "done"),
     sqlite_autoincrement=True,

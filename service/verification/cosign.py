@@ -20,6 +20,7 @@ from service.domain.limits import MAX_SIGNATURE_LAYERS
 from service.domain.public_keys import SignatureInvalidError, public_key
 from service.domain.verdicts import Reason, ReasonCode, SignatureVerdict
 from service.formats.simplesigning import (
+    SCHEMES,
     SIGNATURE_ANNOTATION,
     SIMPLE_SIGNING_MEDIA_TYPE,
     CosignFormat,
@@ -110,7 +111,7 @@ def _verifies(key: KeyVersion, payload: bytes, layer: UnverifiedLayer) -> bool:
         return False
     try:
         public_key(key.public_key).verify(
-            CosignFormat().scheme(key.algorithm), payload, layer.unverified_signature
+            SCHEMES[key.algorithm], payload, layer.unverified_signature
         )
     except SignatureInvalidError:
         return False

@@ -7,7 +7,7 @@ With `on_failure: error` any failure gives 422 or 503, with the same body.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -22,7 +22,7 @@ from service.web.responses import answer
 
 def signing_answer(
     items: Sequence[SignedItem],
-    artifact: Callable[[Signature], Artifact] | None,
+    artifact: Callable[[SignedItem, Signature], Artifact] | None,
     *,
     any_failure_fails: bool,
 ) -> Response:
@@ -32,8 +32,8 @@ def signing_answer(
             return problem(error)
         case _:
             pass
-    failures = [error for item in items for error in _errors(item)]
-    failed = sum(1 for item in items if item.error or (item.children and any(_errors(item))))
+    failures = [error for item in items for error in item.errors()]
+    failed = sum(1 for item in items if any(item.errors()))
     body = {
         "results": [_item(item, artifact) for item in items],
         "succeeded": len(items) - failed,
@@ -50,19 +50,13 @@ def signing_answer(
     return answer(body, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
-def _errors(item: SignedItem) -> Iterator[ServiceError]:
-    """Yield what went wrong with an item and with everything in it."""
-    if item.error is not None:
-        yield item.error
-    for child in item.children:
-        yield from _errors(child)
-
-
-def _item(item: SignedItem, artifact: Callable[[Signature], Artifact] | None) -> dict[str, Any]:
+def _item(
+    item: SignedItem, artifact: Callable[[SignedItem, Signature], Artifact] | None
+) -> dict[str, Any]:
     signatures = [dump.made_signature(made) for made in item.signatures]
     if artifact is not None:
         for made, body in zip(item.signatures, signatures, strict=True):
-            body["artifact"] = dump.artifact(artifact(made))
+            body["artifact"] = dump.artifact(artifact(item, made))
     return {
         "id": item.item_id,
         "reference": item.reference,

@@ -12,12 +12,8 @@ from hypothesis import strategies as st
 from service.domain.digests import Digest
 from service.domain.limits import MAX_MANIFEST_BYTES, MAX_SIGNATURE_LAYERS
 from service.domain.signing import SignatureLayer
-from service.formats.siglist import (
-    NotASignatureListError,
-    SignatureListFullError,
-    append_layers,
-    listed_digests,
-)
+from service.formats.lists import ListFullError, NotAListError
+from service.formats.siglist import append_layers, listed_digests
 
 MEDIA_TYPE = "application/vnd.dev.cosign.simplesigning.v1+json"
 NAME = "dev.cosignproject.cosign/signature"
@@ -50,10 +46,11 @@ def appended(existing: bytes | None, *layers: SignatureLayer) -> dict[str, Any]:
     made = append_layers(existing, layers)
     assert made is not None
     document: dict[str, Any] = json.loads(made.content)
-    assert document["config"]["digest"] == str(Digest.of(made.config))
-    assert document["config"]["size"] == len(made.config)
+    (config_blob,) = made.blobs
+    assert document["config"]["digest"] == str(Digest.of(config_blob))
+    assert document["config"]["size"] == len(config_blob)
     assert document["mediaType"] == made.media_type
-    config = json.loads(made.config)
+    config = json.loads(config_blob)
     assert config["rootfs"]["diff_ids"] == [entry["digest"] for entry in document["layers"]]
     assert len(config["history"]) == len(document["layers"])
     return document
@@ -164,14 +161,14 @@ def test_what_the_registry_has_lost_is_left_out_but_never_ours() -> None:
 )
 def test_what_is_no_signature_list_is_never_replaced(existing: bytes) -> None:
     assert append_layers(listing(foreign()), [layer(b"p", "cQ==")]) is not None
-    with pytest.raises(NotASignatureListError):
+    with pytest.raises(NotAListError):
         append_layers(existing, [layer(b"p", "cQ==")])
-    with pytest.raises(NotASignatureListError):
+    with pytest.raises(NotAListError):
         listed_digests(existing)
 
 
 def test_digests_of_another_hash_cannot_be_looked_for() -> None:
-    with pytest.raises(NotASignatureListError):
+    with pytest.raises(NotAListError):
         listed_digests(listing(foreign(digest="sha512:00")))
 
 
@@ -180,12 +177,12 @@ def test_no_more_layers_are_listed_than_cosign_reads() -> None:
     made = append_layers(None, full)
     assert made is not None
     assert append_layers(made.content, full[:1]) is None
-    with pytest.raises(SignatureListFullError):
+    with pytest.raises(ListFullError):
         append_layers(made.content, [layer(b"p", "one more")])
 
 
 def test_no_manifest_is_made_that_a_registry_need_not_take() -> None:
-    with pytest.raises(SignatureListFullError):
+    with pytest.raises(ListFullError):
         append_layers(None, [layer(b"p", "x" * MAX_MANIFEST_BYTES)])
 
 
@@ -211,5 +208,5 @@ def test_in_any_order_each_signature_is_listed_once(
 
 @given(st.binary(max_size=40))
 def test_no_bytes_break_the_list(existing: bytes) -> None:
-    with pytest.raises(NotASignatureListError):
+    with pytest.raises(NotAListError):
         append_layers(existing, [layer(b"p", "cQ==")])

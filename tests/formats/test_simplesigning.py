@@ -18,16 +18,20 @@ from service.domain.errors import InvalidRequestError
 from service.domain.keys import Algorithm, Scheme
 from service.domain.public_keys import SignatureInvalidError
 from service.domain.references import Reference, Repository
-from service.domain.signing import Signature, Statement
+from service.domain.signing import Signature
 from service.formats import strictjson
+from service.formats.artifacts import artifact_of
 from service.formats.simplesigning import (
+    SCHEMES,
     CosignFormat,
     PayloadMalformedError,
     WrongDigestError,
     parse_payload,
 )
+from tests.support.statements import a_statement, a_subject, a_version
 
 COSIGN = CosignFormat()
+AT = datetime(2026, 1, 1, tzinfo=UTC)
 IMAGE = Digest("cd28ecbbfcad47cf34e433ec94947d3ac7f840b0aee89293f1e1df828a200931")
 
 # Accepted by cosign v3.1.3 and v2.6.5 and by containers/image v5.42.0.
@@ -59,16 +63,32 @@ texts = st.text(st.characters(exclude_categories=["Cs"]))
 pairs_of_text = st.dictionaries(texts.filter(lambda t: t != "timestamp"), texts)
 
 
+def payload_of(identity: str, annotations: tuple[tuple[str, str], ...] = ()) -> bytes:
+    statement = a_statement(IMAGE, identity=identity, annotations=annotations)
+    return COSIGN.payload(statement, version=a_version(PUBLIC_KEY), at=AT)
+
+
+def check(
+    payload: bytes, signature: bytes, *, digest: Digest, public_key: bytes, scheme: Scheme
+) -> None:
+    COSIGN.check(
+        a_statement(digest), payload, signature, version=a_version(public_key), scheme=scheme
+    )
+
+
 def test_the_payload_is_the_one_that_cosign_accepts_to_the_byte() -> None:
-    assert COSIGN.payload(IMAGE, "127.0.0.1:5000/samples/legacy", ()) == PAYLOAD
+    assert payload_of("127.0.0.1:5000/samples/legacy") == PAYLOAD
 
 
 def test_the_log_entry_is_the_one_that_cosign_accepts_to_the_byte() -> None:
-    assert COSIGN.log_entry(PAYLOAD, SIGNATURE, PUBLIC_KEY) == LOG_BODY
+    entry = COSIGN.log_entry(
+        PAYLOAD, SIGNATURE, public_key=PUBLIC_KEY, scheme=Scheme.ECDSA_P256_SHA256
+    )
+    assert entry == LOG_BODY
 
 
 def test_text_is_escaped_as_go_does() -> None:
-    made = COSIGN.payload(IMAGE, "h/a", (("k", '<a>&b\u2028\u2029"\\\n\t\b\f\x01\x7fé😀'),))
+    made = payload_of("h/a", (("k", '<a>&b\u2028\u2029"\\\n\t\b\f\x01\x7fé😀'),))
     assert made.endswith(
         rb'"optional":{"k":"\u003ca\u003e\u0026b\u2028\u2029\"\\\n\t\b\f\u0001'
         + "\x7fé😀".encode()
@@ -77,8 +97,8 @@ def test_text_is_escaped_as_go_does() -> None:
 
 
 def test_annotations_are_sorted_by_their_bytes_as_go_sorts_a_map() -> None:
-    made = COSIGN.payload(
-        IMAGE, "h/a", (("é", "3"), ("b", "2"), ("\U0001f600", "5"), ("B", "1"), ("\uffff", "4"))
+    made = payload_of(
+        "h/a", (("é", "3"), ("b", "2"), ("\U0001f600", "5"), ("B", "1"), ("\uffff", "4"))
     )
     names = list(json.loads(made)["optional"])
     assert names == sorted(names, key=str.encode) == ["B", "b", "é", "\uffff", "\U0001f600"]
@@ -86,7 +106,7 @@ def test_annotations_are_sorted_by_their_bytes_as_go_sorts_a_map() -> None:
 
 @given(identity=texts, optional=pairs_of_text)
 def test_what_a_payload_says_is_read_back(identity: str, optional: dict[str, str]) -> None:
-    claim = parse_payload(COSIGN.payload(IMAGE, identity, tuple(optional.items())))
+    claim = parse_payload(payload_of(identity, tuple(optional.items())))
     assert claim.unverified_digest == IMAGE
     assert claim.unverified_identity == identity
     assert claim.unverified_optional == optional
@@ -95,7 +115,7 @@ def test_what_a_payload_says_is_read_back(identity: str, optional: dict[str, str
 @given(optional=pairs_of_text)
 def test_the_order_of_annotations_does_not_change_the_payload(optional: dict[str, str]) -> None:
     pairs = tuple(optional.items())
-    assert COSIGN.payload(IMAGE, "h/a", pairs) == COSIGN.payload(IMAGE, "h/a", pairs[::-1])
+    assert payload_of("h/a", pairs) == payload_of("h/a", pairs[::-1])
 
 
 @pytest.mark.parametrize(
@@ -110,7 +130,7 @@ def test_what_no_verifier_could_read_is_not_made(
     identity: str, given_annotations: tuple[tuple[str, str], ...]
 ) -> None:
     with pytest.raises(InvalidRequestError):
-        COSIGN.payload(IMAGE, identity, given_annotations)
+        payload_of(identity, given_annotations)
 
 
 def _damaged(old: str, new: str) -> bytes:
@@ -215,11 +235,11 @@ def test_the_default_identity_is_cosigns_the_repository_without_the_tag() -> Non
     ],
 )
 def test_each_kind_of_key_signs_as_the_verifiers_check(algorithm: Algorithm, scheme: str) -> None:
-    assert COSIGN.scheme(algorithm) == scheme
+    assert COSIGN.scheme(a_version(PUBLIC_KEY, algorithm)) == scheme
 
 
 def test_every_kind_of_key_has_a_scheme() -> None:
-    assert {COSIGN.scheme(a) for a in Algorithm}
+    assert SCHEMES.keys() == set(Algorithm)
 
 
 def _der(key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey) -> bytes:
@@ -229,9 +249,7 @@ def _der(key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519Publ
 
 
 def test_a_signature_that_cosign_accepted_stands() -> None:
-    COSIGN.check(
-        PAYLOAD, SIGNATURE, digest=IMAGE, public_key=PUBLIC_KEY, scheme=Scheme.ECDSA_P256_SHA256
-    )
+    check(PAYLOAD, SIGNATURE, digest=IMAGE, public_key=PUBLIC_KEY, scheme=Scheme.ECDSA_P256_SHA256)
 
 
 def test_each_kind_of_key_makes_signatures_that_stand() -> None:
@@ -247,12 +265,12 @@ def test_each_kind_of_key_makes_signatures_that_stand() -> None:
         ),
         (edwards.public_key(), Scheme.ED25519, edwards.sign(PAYLOAD)),
     ):
-        COSIGN.check(PAYLOAD, signature, digest=IMAGE, public_key=_der(public), scheme=scheme)
+        check(PAYLOAD, signature, digest=IMAGE, public_key=_der(public), scheme=scheme)
 
 
 def test_a_signature_about_another_image_is_refused_though_it_verifies() -> None:
     with pytest.raises(WrongDigestError):
-        COSIGN.check(
+        check(
             PAYLOAD,
             SIGNATURE,
             digest=Digest("0" * 64),
@@ -273,26 +291,29 @@ def test_wrong_bytes_keys_and_schemes_are_refused() -> None:
         (PAYLOAD, sha384, _der(p384.public_key()), Scheme.ECDSA_P384_SHA384),
     ):
         with pytest.raises(SignatureInvalidError):
-            COSIGN.check(payload, signature, digest=IMAGE, public_key=key, scheme=scheme)
+            check(payload, signature, digest=IMAGE, public_key=key, scheme=scheme)
 
 
-def _signature(raw: bytes, payload: bytes = PAYLOAD) -> Signature:
-    repository = Repository("127.0.0.1:5000", "samples/legacy")
+def _signature(raw: bytes) -> Signature:
     return Signature(
         id="s",
-        statement=Statement("cosign", "release", 1, repository, IMAGE, str(repository)),
+        statement=a_statement(IMAGE, identity="127.0.0.1:5000/samples/legacy"),
         scheme=Scheme.ECDSA_P256_SHA256,
-        payload=payload,
+        payload=PAYLOAD,
         signature=raw,
         log_entry=b"",
-        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+        created_at=AT,
         credential_id="c",
         public_key=PUBLIC_KEY,
     )
 
 
+def test_what_is_signed_is_the_payload() -> None:
+    assert COSIGN.message(PAYLOAD, Scheme.ECDSA_P256_SHA256) == PAYLOAD
+
+
 def test_the_layer_is_the_payload_with_the_signature_as_its_annotation() -> None:
-    layer = COSIGN.layer(_signature(SIGNATURE))
+    layer = COSIGN.attachment(_signature(SIGNATURE), a_subject(IMAGE))
     assert layer.media_type == "application/vnd.dev.cosign.simplesigning.v1+json"
     assert layer.content == PAYLOAD
     assert dict(layer.annotations) == {
@@ -301,16 +322,12 @@ def test_the_layer_is_the_payload_with_the_signature_as_its_annotation() -> None
 
 
 def test_an_artifact_is_ready_to_be_pushed() -> None:
-    artifact = COSIGN.artifact(IMAGE, [_signature(SIGNATURE), _signature(b"by another key")])
+    subject = a_subject(IMAGE)
+    artifact = artifact_of(COSIGN.attachment(_signature(SIGNATURE), subject), subject)
     manifest = json.loads(artifact.manifest)
     assert artifact.tag == f"sha256-{IMAGE.hex}.sig"
+    assert artifact.subject is None
     assert artifact.media_type == manifest["mediaType"]
-    assert len(manifest["layers"]) == 2
-    needed = {part["digest"] for part in (manifest["config"], *manifest["layers"])}
-    # Two keys have signed one payload, which is sent once.
-    assert sorted(needed) == sorted(str(Digest.of(blob)) for blob in artifact.blobs)
-
-
-def test_an_artifact_without_signatures_is_a_mistake() -> None:
-    with pytest.raises(ValueError, match="at least one"):
-        COSIGN.artifact(IMAGE, [])
+    (layer,) = manifest["layers"]
+    needed = [layer["digest"], manifest["config"]["digest"]]
+    assert needed == [str(Digest.of(blob)) for blob in artifact.blobs]

@@ -18,9 +18,9 @@ from service.domain.errors import (
     StoreUnavailableError,
 )
 from service.domain.limits import MAX_ANNOTATIONS
+from service.operations.choose import checked_annotations
 from service.operations.deliver import HOPELESS_ATTEMPTS, RETRY_CAP_SECONDS, retry_delay
 from service.operations.fanout import Fanout
-from service.operations.prepare import checked_annotations
 from service.operations.renewal import LeaseRenewer
 
 

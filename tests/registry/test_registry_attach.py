@@ -13,7 +13,7 @@ import pytest
 from service.domain.clock import SystemClock
 from service.domain.digests import Digest
 from service.domain.references import Repository
-from service.registry import SigTagAttacher
+from service.registry import SharedTag, SigTagAttacher
 from tests.support.attach_process import SIGNATURE, foreign, layer
 from tests.support.oci import client_for, entry, registries_file
 from tests.support.registry import OCI_MANIFEST, DockerRegistry
@@ -22,7 +22,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def attacher(directory: Path, registry: DockerRegistry) -> SigTagAttacher:
-    return SigTagAttacher(client_for(directory, entry(registry.host)), SystemClock())
+    client, clock = client_for(directory, entry(registry.host)), SystemClock()
+    return SigTagAttacher(client, clock, SharedTag(client, clock))
 
 
 def names(registry: DockerRegistry, repository: Repository, subject: Digest) -> list[str]:
@@ -74,10 +75,11 @@ def test_a_signature_is_attached_once(registry: DockerRegistry, tmp_path: Path) 
     stored = registry.get_manifest(repository.path, f"sha256-{subject.hex}.sig")
     assert stored is not None
     assert first.added
-    assert (first.manifest, first.media_type) == (stored.digest, stored.media_type)
+    assert (set(first.manifests), first.media_type) == ({stored.digest}, stored.media_type)
     assert stored.media_type == OCI_MANIFEST
     again = ours.attach(repository, subject, [layer("b"), layer("a"), layer("a")], seconds=20)
-    assert again.manifest == first.manifest
+    assert set(again.manifests) == set(first.manifests)
+    assert again.seen == first.seen
     assert not again.added
     assert names(registry, repository, subject) == ["a", "b"]
     config = json.loads(stored.content)["config"]["digest"]
@@ -173,13 +175,13 @@ def test_threads_may_upload_one_blob_at_once(registry: DockerRegistry, tmp_path:
                 subjects,
             )
         )
-    assert len({attached.manifest for attached in done}) == 1
+    assert len({attached.manifests for attached in done}) == 1
     for subject in subjects:
         assert names(registry, repository, subject) == ["same"]
 
 
 def test_nothing_to_attach_is_a_mistake(registry: DockerRegistry, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="nothing"):
+    with pytest.raises(ValueError, match="at least one"):
         attacher(tmp_path, registry).attach(
             Repository(registry.host, "attach/none"), Digest("1" * 64), [], seconds=20
         )

@@ -21,8 +21,8 @@ from service.domain.errors import (
 )
 from service.domain.limits import MAX_SIGNATURE_LAYERS
 from service.domain.references import Repository
-from service.registry import OCIClient, SigTagAttacher
-from service.registry.attach import MAX_ROUNDS, TORN_READS
+from service.registry import OCIClient, SharedTag, SigTagAttacher
+from service.registry.shared import MAX_ROUNDS, TORN_READS
 from tests.support.attach_process import SIGNATURE, layer
 from tests.support.oci import TurnedClock, client_for, entry
 from tests.support.registry import OCI_INDEX, OCI_MANIFEST
@@ -90,7 +90,8 @@ class Bench:
 
     def attach(self, *, seconds: float = 20) -> bool:
         self.client = client_for(self._directory, entry(self.server.host), clock=self.clock)
-        attacher = SigTagAttacher(self.client, self.clock, sleep=self.clock.turn)
+        shared = SharedTag(self.client, self.clock, sleep=self.clock.turn)
+        attacher = SigTagAttacher(self.client, self.clock, shared)
         repository = Repository(self.server.host, "app")
         return attacher.attach(repository, SUBJECT, OURS, seconds=seconds).added
 
@@ -300,6 +301,7 @@ def test_a_registry_that_stores_other_content_is_not_believed(bench: Bench) -> N
 def test_a_host_that_is_not_configured_is_never_written_to(bench: Bench) -> None:
     with bench.server:
         bench.attach()
-        attacher = SigTagAttacher(bench.client, bench.clock)
+        shared = SharedTag(bench.client, bench.clock)
+        attacher = SigTagAttacher(bench.client, bench.clock, shared)
         with pytest.raises(RegistryNotConfiguredError):
             attacher.attach(Repository("r.example", "app"), SUBJECT, OURS, seconds=20)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from service.domain.errors import LeaseLostError, NotFoundError
-from service.domain.outbox import AttachmentStatus, Order, OrderState
+from service.domain.outbox import AttachmentStatus, Order, OrderKind, OrderState
 from service.domain.pages import PageRequest
-from service.domain.signing import AttachmentState, Signature
+from service.domain.signing import AttachmentState, AttachmentWish, Signature
 from service.ports.store import SignatureFilter
 from service.store import Store
 from tests.support.records import (
     REPOSITORY,
     a_digest,
     a_statement,
+    a_subject,
     an_intent,
     make_key,
     sign,
@@ -50,12 +52,16 @@ def attach(
 ) -> bool:
     return store.outbox.attached(
         order,
-        [signature.id for signature in signatures],
-        manifest=MANIFEST,
+        {signature.id: MANIFEST for signature in signatures},
         media_type=MEDIA_TYPE,
+        seen=str(MANIFEST),
         look_again_seconds=look_again_seconds,
         looks=looks,
     )
+
+
+def wish(signature: Signature, kind: OrderKind = OrderKind.ATTACH) -> AttachmentWish:
+    return AttachmentWish(signature.id, kind, a_subject(signature.statement.digest))
 
 
 def state_of(store: Store, signature: Signature) -> AttachmentState:
@@ -104,7 +110,47 @@ def test_several_signatures_of_one_subject_share_one_order(store: Store) -> None
     )
     assert answers[0].order == answers[1].order
     (order,) = {done.order for done in answers if done.order}
-    assert store.outbox.to_attach(order) == [done.signature for done in answers]
+    wanted = {done.signature.id for done in answers if done.signature}
+    assert {signature.id for signature in store.outbox.to_attach(order)} == wanted
+
+
+def test_each_list_of_a_subject_has_an_order_of_its_own(store: Store) -> None:
+    make_key(store)
+    bundle = replace(a_statement(1), format="bundle")
+    answers = sign(
+        store,
+        an_intent(a_statement(1), attach=True),
+        an_intent(bundle, attach=True, kind=OrderKind.REFER),
+    )
+    layers, referrers = (done.order for done in answers)
+    assert layers is not None
+    assert referrers is not None
+    assert (layers.kind, referrers.kind) == (OrderKind.ATTACH, OrderKind.REFER)
+    assert referrers.subject == a_subject(a_digest(1))
+    assert [store.outbox.to_attach(order) for order in (layers, referrers)] == [
+        [done.signature] for done in answers
+    ]
+    store.outbox.failed(layers, error_code="x", error_detail="", retry_seconds=None)
+    states = [state_of(store, done.signature) for done in answers if done.signature]
+    assert states == [AttachmentState.FAILED, AttachmentState.PENDING]
+
+
+def test_each_signature_may_lie_in_a_manifest_of_its_own(store: Store) -> None:
+    make_key(store)
+    make_key(store, "other")
+    answers = sign(
+        store,
+        an_intent(a_statement(1), attach=True),
+        an_intent(a_statement(1, key="other"), item=1, attach=True),
+    )
+    made = [done.signature for done in answers if done.signature]
+    (order,) = {done.order for done in answers if done.order}
+    holders = {signature.id: a_digest(signature.id) for signature in made}
+    store.outbox.attached(
+        order, holders, media_type=MEDIA_TYPE, seen="both", look_again_seconds=None, looks=0
+    )
+    states = store.outbox.attachment_states(list(holders))
+    assert {i: s.attachment.digest for i, s in states.items()} == holders
 
 
 def test_an_order_of_a_dead_holder_is_claimed_and_the_late_one_fenced_off(store: Store) -> None:
@@ -220,7 +266,7 @@ def test_a_parked_order_is_failed_until_it_is_retried(store: Store) -> None:
 def test_what_was_asked_for_during_a_delivery_is_not_parked_with_it(store: Store) -> None:
     make_key(store)
     signature, order = ordered(store)
-    assert store.outbox.order_attachments([signature.id], owner="own_2", seconds=30) == []
+    assert store.outbox.order_attachments([wish(signature)], owner="own_2", seconds=30) == []
     store.outbox.failed(order, error_code="registry-denied", error_detail="", retry_seconds=None)
     assert state_of(store, signature) is AttachmentState.PENDING
     (again,) = claim(store)
@@ -251,12 +297,12 @@ def test_an_attachment_can_be_ordered_again_and_for_the_first_time(store: Store)
     (answer,) = sign(store, an_intent(a_statement(2), request_id="req_2"), owner="own_2")
     bare = answer.signature
     assert bare is not None
-    orders = store.outbox.order_attachments([done.id, bare.id], owner="own_3", seconds=30)
+    orders = store.outbox.order_attachments([wish(done), wish(bare)], owner="own_3", seconds=30)
     assert {o.digest for o in orders} == {a_digest(1), a_digest(2)}
     assert state_of(store, done) is AttachmentState.PENDING
     assert state_of(store, bare) is AttachmentState.PENDING
     # The same owner does not get it twice either: it is delivering already.
-    assert store.outbox.order_attachments([done.id], owner="own_3", seconds=30) == []
+    assert store.outbox.order_attachments([wish(done)], owner="own_3", seconds=30) == []
     assert store.outbox.order_attachments([], owner="own_3", seconds=30) == ()
 
 
@@ -267,7 +313,7 @@ def test_a_replaced_signature_is_neither_ordered_nor_attached(store: Store) -> N
     assert answer.signature is not None
     assert [s.id for s in store.outbox.to_attach(order)] == [answer.signature.id]
     expire(store)
-    assert store.outbox.order_attachments([old.id], owner="own_3", seconds=30) == ()
+    assert store.outbox.order_attachments([wish(old)], owner="own_3", seconds=30) == ()
 
 
 def test_the_loser_of_a_race_orders_what_the_winner_did_not(store: Store) -> None:

@@ -17,7 +17,7 @@ from service.domain.clock import SystemClock
 from service.domain.digests import Digest
 from service.domain.references import Repository
 from service.domain.signing import SignatureLayer
-from service.registry import OCIClient, RegistryBook, SigTagAttacher
+from service.registry import OCIClient, RegistryBook, SharedTag, SigTagAttacher
 
 MEDIA_TYPE = "application/vnd.dev.cosign.simplesigning.v1+json"
 SIGNATURE = "dev.cosignproject.cosign/signature"
@@ -30,7 +30,8 @@ def layer(name: str) -> SignatureLayer:
 
 def ours(registries: Path, repository: Repository, subject: Digest, names: list[str]) -> None:
     clock = SystemClock()
-    attacher = SigTagAttacher(OCIClient(RegistryBook(registries), clock), clock)
+    client = OCIClient(RegistryBook(registries), clock)
+    attacher = SigTagAttacher(client, clock, SharedTag(client, clock))
     with registries.with_suffix(".lock").open("w") as lock:
         for name in names:
             fcntl.flock(lock, fcntl.LOCK_EX)

@@ -481,7 +481,7 @@ class SoftwareSigning:
         self.journal.signatures.append(made)
         return made
 
-    def artifact(self, signature: Signature) -> Artifact:
+    def artifact(self, item: SignedItem, signature: Signature) -> Artifact:
         tag = f"sha256-{signature.statement.digest.hex}.sig"
         return Artifact(tag, None, MANIFEST, b'{"layers":[]}', (signature.payload, b"{}"))
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 
 from service.domain.callers import Caller, Credential, Role
-from service.domain.digests import Digest
+from service.domain.digests import Descriptor, Digest
 from service.domain.ids import new_id
 from service.domain.keys import (
     Algorithm,
@@ -18,6 +18,8 @@ from service.domain.keys import (
     Purpose,
     Scheme,
 )
+from service.domain.media_types import OCI_MANIFEST
+from service.domain.outbox import OrderKind
 from service.domain.references import Repository
 from service.domain.signing import Intent, Outcome, Statement
 from service.ports.store import Completed
@@ -29,6 +31,10 @@ REPOSITORY = Repository("registry.example.com", "team/app")
 
 def a_digest(name: object) -> Digest:
     return Digest(sha256(str(name).encode()).hexdigest())
+
+
+def a_subject(digest: Digest) -> Descriptor:
+    return Descriptor(OCI_MANIFEST, digest, 401)
 
 
 def a_key(name: str = "release", purpose: Purpose = Purpose.IMAGE) -> tuple[Key, GeneratedKey]:
@@ -67,6 +73,7 @@ def an_intent(
     request_id: str = "req_1",
     item: int = 0,
     attach: bool = False,
+    kind: OrderKind = OrderKind.ATTACH,
     credential_id: str = "cred_1",
 ) -> Intent:
     said = a_statement() if statement is None else statement
@@ -80,7 +87,8 @@ def an_intent(
         payload=f"payload of {said.digest}".encode(),
         public_key=b"public key of " + said.key.encode(),
         credential_id=credential_id,
-        attach=attach,
+        attach=kind if attach else None,
+        subject=a_subject(said.digest) if attach else None,
     )
 
 

@@ -1,0 +1,22 @@
+"""The signature formats, and what brings each kind of them to its place: the two tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from service.domain.clock import Clock
+from service.domain.outbox import OrderKind
+from service.formats.simplesigning import CosignFormat
+from service.ports.formats import SignatureFormat
+from service.ports.registry import Attacher
+from service.registry import OCIClient, SharedTag, SigTagAttacher
+
+
+def signature_formats() -> Mapping[str, SignatureFormat]:
+    formats: tuple[SignatureFormat, ...] = (CosignFormat(),)
+    return {form.name: form for form in formats}
+
+
+def registry_attachers(client: OCIClient, clock: Clock) -> Mapping[OrderKind, Attacher]:
+    shared = SharedTag(client, clock)
+    return {OrderKind.ATTACH: SigTagAttacher(client, clock, shared)}
