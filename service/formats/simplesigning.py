@@ -24,7 +24,7 @@ from service.domain.public_keys import SignatureInvalidError, public_key
 from service.domain.references import Reference, Repository
 from service.domain.signing import Signature, SignatureLayer, Statement
 from service.formats import siglist, strictjson
-from service.formats.rekor import hashedrekord
+from service.translog.rekor import hashedrekord
 
 SIMPLE_SIGNING_MEDIA_TYPE: Final = "application/vnd.dev.cosign.simplesigning.v1+json"
 SIGNATURE_ANNOTATION: Final = siglist.SIGNATURE_ANNOTATION
@@ -172,7 +172,7 @@ class CosignFormat:
     def log_entry(
         self, payload: bytes, signature: bytes, *, public_key: bytes, scheme: Scheme
     ) -> bytes:
-        return hashedrekord(payload, signature, public_key=public_key, scheme=scheme)
+        return hashedrekord(payload, signature, public_key)
 
     def attachment(self, signature: Signature, subject: Descriptor) -> SignatureLayer:
         text = b2a_base64(signature.signature, newline=False).decode("ascii")
