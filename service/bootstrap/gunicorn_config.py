@@ -11,6 +11,7 @@ import signal
 import sys
 from typing import Any
 
+from service.bootstrap.memory import share_arenas
 from service.bootstrap.settings import Settings
 
 _settings = Settings.from_environment()
@@ -38,5 +39,6 @@ _PR_SET_PDEATHSIG = 1
 
 def post_fork(server: Any, worker: Any) -> None:
     """A worker whose master is gone serves nobody: let the kernel end it (Linux)."""
+    share_arenas()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -9,7 +9,8 @@ from service.domain.callers import Credential
 from service.domain.clock import SystemClock
 from service.domain.errors import ConfigurationError
 from service.operations.credentials import Credentials
-from service.store import Store, upgrade
+from service.store import Store
+from service.store.migrate import upgrade
 
 
 def upgrade_database() -> None:

@@ -8,6 +8,7 @@ from threading import Event
 from types import FrameType
 
 from service.bootstrap.api import build, registry_book
+from service.bootstrap.memory import share_arenas
 from service.bootstrap.policy_file import read_policy
 from service.bootstrap.settings import Settings
 from service.web.logs import configure
@@ -18,6 +19,7 @@ def run() -> None:
     """Deliver until SIGTERM or SIGINT; what has begun is finished."""
     settings = Settings.from_environment()
     checked_files(settings)
+    share_arenas()
     configure(sys.stderr, level=settings.log_level)
     stop = Event()
 

@@ -1,8 +1,10 @@
-"""The record, in SQLite or PostgreSQL: the adapters behind `service.ports.store`."""
+"""The record, in SQLite or PostgreSQL: the adapters behind `service.ports.store`.
+
+`service.store.migrate` is not imported here: it brings Alembic, which no worker needs.
+"""
 
 from __future__ import annotations
 
-from service.store.migrate import upgrade
 from service.store.store import Store
 
-__all__ = ["Store", "upgrade"]
+__all__ = ["Store"]

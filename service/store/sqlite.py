@@ -21,7 +21,8 @@ BUSY_SECONDS: Final = 5.0  # against writers that do not know the lock file, suc
 READERS: Final = 32  # connections that reading threads can have at once
 KEPT_READERS: Final = 8  # of those kept open: a gthread worker has about so many threads
 CACHED_STATEMENTS: Final = 256  # more than this package has
-WRITER_CACHE_KIB: Final = 8192  # holds what a batch changes: else pages are written twice
+WRITER_CACHE_KIB: Final = 4096  # the pages that a batch changes: else some are written twice
+READER_CACHE_KIB: Final = 256  # for each of them; what they read lies in the kernel's cache anyway
 
 
 def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
@@ -36,6 +37,7 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     try:
         if read_only:
             connection.execute("PRAGMA query_only = ON")
+            connection.execute(f"PRAGMA cache_size = -{READER_CACHE_KIB}")
         else:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
