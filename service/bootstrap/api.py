@@ -1,7 +1,8 @@
 """Puts the service together for a process that answers requests or delivers orders.
 
 Nothing here connects, loads a module or starts a thread: that happens at first use, in the
-process that uses it, so that a gunicorn master never touches PKCS#11 or the database.
+process that uses it, so that a gunicorn master never touches PKCS#11 or the database. Only the
+files that this process counts in are made at once.
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ from dataclasses import dataclass
 from service.bootstrap.formats import registry_attachers, signature_formats
 from service.bootstrap.policy_file import PolicyFile
 from service.bootstrap.secrets import own_secret
-from service.bootstrap.settings import Settings
+from service.bootstrap.settings import Settings, name_metrics_directory
 from service.domain.clock import Clock, SystemClock
 from service.domain.errors import ConfigurationError
 from service.identity import TokenAuthenticator
 from service.keyring import Keyring, TokenConfig
+from service.metrics import PrometheusMeter, retire_dead
 from service.operations import (
     Credentials,
     Keys,
+    Metrics,
     Operations,
     Readiness,
     Records,
@@ -58,6 +61,7 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
     """
     clock = SystemClock()
     steps = observer or NoObserver()
+    meter = build_meter(settings)
     store = Store(settings.database_url)
     keyring = build_keyring(settings, store, clock)
     registry = build_registries(settings, clock)
@@ -87,6 +91,7 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
         records=Records(store.journal, store.outbox),
         slots=Slots(keyring, store.pins, store.audit),
         readiness=Readiness(keyring, store.health),
+        metrics=Metrics(meter, meter, [store.outbox_gauge]),
     )
     return Service(operations, deliver, store, keyring)
 
@@ -106,6 +111,21 @@ def build_keyring(settings: Settings, store: Store, clock: Clock) -> Keyring:
     ]
     secret = own_secret(settings.pin_latch_secret_file)
     return Keyring(tokens, store.pins, store.leases, secret, clock)
+
+
+def build_meter(settings: Settings) -> PrometheusMeter:
+    """Raises ConfigurationError: the directory cannot be used."""
+    directory = settings.metrics_dir
+    name_metrics_directory(directory)
+    try:
+        meter = PrometheusMeter(directory)
+        # The process whose place this one took, most of the time.
+        retire_dead(directory)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the metrics directory {directory} cannot be used: {error.strerror}"
+        ) from error
+    return meter
 
 
 def build_registries(settings: Settings, clock: Clock) -> OCIClient:

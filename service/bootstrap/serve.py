@@ -8,6 +8,8 @@ from typing import NoReturn
 
 from service.bootstrap.settings import Settings
 from service.bootstrap.worker import checked_files
+from service.domain.errors import ConfigurationError
+from service.metrics import wipe
 
 
 def run() -> NoReturn:
@@ -16,7 +18,14 @@ def run() -> NoReturn:
     Raises:
         ConfigurationError: a setting, or a file that it names, is wrong.
     """
-    checked_files(Settings.from_environment())
+    settings = Settings.from_environment()
+    checked_files(settings)
+    try:
+        wipe(settings.metrics_dir)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the metrics directory {settings.metrics_dir} cannot be used: {error.strerror}"
+        ) from error
     os.execv(  # noqa: S606  # our own interpreter, with constant arguments
         sys.executable,
         [

@@ -39,6 +39,7 @@ class Settings:
     workers: int
     threads: int
     embedded_worker: bool
+    metrics_dir: Path
     log_level: str
 
     def __repr__(self) -> str:
@@ -71,11 +72,17 @@ class Settings:
             workers=reader.whole("SEALWRIGHT_WORKERS", default=2, low=1, high=64),
             threads=reader.whole("SEALWRIGHT_THREADS", default=8, low=1, high=128),
             embedded_worker=reader.flag("SEALWRIGHT_EMBEDDED_WORKER", default=True),
+            metrics_dir=reader.path("SEALWRIGHT_METRICS_DIR") or state_dir / "metrics",
             log_level=reader.choice("SEALWRIGHT_LOG_LEVEL", LOG_LEVELS, default="INFO"),
         )
         if reader.faults:
             raise ConfigurationError(*reader.faults)
         return settings
+
+
+def name_metrics_directory(directory: Path) -> None:
+    """Tell prometheus-client where to count; it reads nothing but this variable."""
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
 
 
 class _Reader:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from service.operations.credentials import Credentials
 from service.operations.keys import Keys
+from service.operations.metrics import Metrics
 from service.operations.readiness import Readiness, ReadinessPart
 from service.operations.records import Records
 from service.operations.sign import SignImages
@@ -16,6 +17,7 @@ from service.ports.identity import Authenticator
 __all__ = [
     "Credentials",
     "Keys",
+    "Metrics",
     "Operations",
     "Readiness",
     "ReadinessPart",
@@ -38,3 +40,4 @@ class Operations:
     records: Records
     slots: Slots
     readiness: Readiness
+    metrics: Metrics

@@ -7,6 +7,7 @@ from typing import Final
 from service.store.audit import StoredAuditTrail
 from service.store.credentials import StoredCredentialBook
 from service.store.database import Database
+from service.store.gauges import OutboxGauge
 from service.store.health import StoredHealth
 from service.store.idempotency import StoredIdempotencyLedger
 from service.store.journal import StoredJournal
@@ -33,6 +34,7 @@ class Store:
         self.leases: Final = StoredLeases(self._database)
         self.idempotency: Final = StoredIdempotencyLedger(self._database)
         self.pins: Final = StoredPINLatch(self._database)
+        self.outbox_gauge: Final = OutboxGauge(self._database)
         self.health: Final = StoredHealth(self._database)
 
     def close(self) -> None:

@@ -1,13 +1,18 @@
-"""One line for each request: what was asked, by whom, and how it ended. Never what it said."""
+"""Each request is counted, and gets a line: what was asked, by whom, how it ended. Never what
+it said.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
+from typing import cast
 
 from flask import Flask, Response, g, request
 
+from service.operations import Operations
 from service.web.context import request_id
+from service.web.routing import EXTENSION
 
 log = logging.getLogger(__name__)
 
@@ -17,17 +22,21 @@ def init_app(app: Flask) -> None:
         g.began = time.perf_counter()
 
     def end(response: Response) -> Response:
+        seconds = time.perf_counter() - g.began
+        # The rule and not the path: a path may hold whatever somebody typed.
+        route = None if request.url_rule is None else request.url_rule.rule
+        cast("Operations", app.extensions[EXTENSION]).metrics.answered(
+            method=request.method, route=route, status=response.status_code, seconds=seconds
+        )
         if log.isEnabledFor(logging.INFO):
-            rule = request.url_rule
             log.info(
                 "request.done",
                 extra={
                     "request_id": request_id(),
                     "method": request.method,
-                    # The rule and not the path: a path may hold whatever somebody typed.
-                    "route": None if rule is None else rule.rule,
+                    "route": route,
                     "status": response.status_code,
-                    "milliseconds": round((time.perf_counter() - g.began) * 1000, 1),
+                    "milliseconds": round(seconds * 1000, 1),
                     "credential": g.get("credential"),
                 },
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 
@@ -48,6 +49,22 @@ def test_readiness_tells_each_part_and_liveness_only_that_it_lives(product: Prod
         ready = product.call("GET", f"/readyz?for={work}", who=None)
         assert ready.status == 200, ready.body
     assert "hsm" in str(product.call("GET", "/readyz?for=sign", who=None).body)
+
+
+def test_the_figures_of_all_workers_are_added_up(product: Product) -> None:
+    def asked() -> float:
+        answer = product.call("GET", "/metrics", who=None)
+        assert answer.status == 200
+        assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+        line = 'sealwright_http_requests_total{method="GET",route="/healthz",status="200"} '
+        [figure] = re.findall(f"^{re.escape(line)}(.*)$", str(answer.body), re.MULTILINE)
+        return float(figure)
+
+    product.call("GET", "/healthz", who=None)
+    before = asked()
+    for _ in range(20):
+        product.call("GET", "/healthz", who=None)
+    assert asked() == before + 20
 
 
 def test_every_problem_code_has_a_page_that_says_cause_and_cure(product: Product) -> None:

@@ -390,3 +390,19 @@ def test_claimers_never_share_an_order(store: Store) -> None:
         thread.join()
     ids = [order.id for orders in claimed for order in orders]
     assert len(ids) == len(set(ids)) == 60
+
+
+def test_the_gauge_tells_what_waits_and_what_was_parked(store: Store) -> None:
+    make_key(store)
+    assert gauge(store) == {"waiting": 0, "parked": 0}
+    for number in (1, 2, 3):
+        ordered(store, number)
+    expire(store)
+    parked, done, _ = claim(store)
+    store.outbox.failed(parked, error_code="x", error_detail="y", retry_seconds=None)
+    attach(store, done)
+    assert gauge(store) == {"waiting": 1, "parked": 1}
+
+
+def gauge(store: Store) -> dict[str, float]:
+    return {reading.labels[0]: reading.value for reading in store.outbox_gauge.readings()}

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter as Figures
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from service.domain.errors import LeaseLostError
+from service.ports.metrics import Counter, Histogram, Reading
 from service.ports.store import Lease
 
 
@@ -64,3 +67,27 @@ class MemoryLeases:
     def _is_held(self, lease: Lease) -> bool:
         known = self.held.get(lease.name)
         return known is not None and known[0] == lease and known[1] > time.monotonic()
+
+
+@dataclass
+class MemoryMeter:
+    """Counts in this process, and exposes one figure a line, without help or types."""
+
+    figures: Figures[tuple[str, ...]] = field(default_factory=Figures)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def count(self, counter: Counter, *labels: str, by: int = 1) -> None:
+        assert len(labels) == len(counter.labels)
+        with self._lock:
+            self.figures[f"{counter.name}_total", *labels] += by
+
+    def observe(self, histogram: Histogram, value: float, *labels: str) -> None:
+        assert len(labels) == len(histogram.labels)
+        with self._lock:
+            self.figures[f"{histogram.name}_count", *labels] += 1
+
+    def text(self, readings: Iterable[Reading]) -> bytes:
+        with self._lock:
+            figures = dict(self.figures)
+        shown = {**figures, **{(r.gauge.name, *r.labels): r.value for r in readings}}
+        return "".join(f"{' '.join(key)} {value}\n" for key, value in shown.items()).encode()

@@ -69,10 +69,12 @@ from service.domain.signing import (
 from service.domain.tokens import new_token
 from service.domain.verdicts import ImageVerdict, Reason, ReasonCode, SignatureVerdict, Verdict
 from service.identity import TokenAuthenticator
-from service.operations import Credentials, Keys, Operations, Readiness, Records, Slots
+from service.operations import Credentials, Keys, Metrics, Operations, Readiness, Records, Slots
 from service.policy.patterns import any_matches
 from service.ports.hsm import TokenStatus
+from service.ports.metrics import OUTBOX_ORDERS, Reading
 from service.ports.store import Lease, SignatureFilter
+from tests.support.memory import MemoryMeter
 
 T = TypeVar("T")
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -273,6 +275,19 @@ class MemoryHealth:
     def check(self) -> None:
         if self.fault is not None:
             raise self.fault
+
+
+class MemoryGauges:
+    """An outbox of so many waiting orders, which can be asked or cannot."""
+
+    def __init__(self) -> None:
+        self.waiting = 0
+        self.fault: ServiceError | None = None
+
+    def readings(self) -> Sequence[Reading]:
+        if self.fault is not None:
+            raise self.fault
+        return [Reading(OUTBOX_ORDERS, ("waiting",), self.waiting)]
 
 
 @dataclass
@@ -551,6 +566,8 @@ class World:
     signing: SoftwareSigning
     tokens: MemoryTokens
     health: MemoryHealth
+    meter: MemoryMeter
+    gauges: MemoryGauges
     bearer: dict[Role, str]
 
     def authorization(self, role: Role) -> dict[str, str]:
@@ -561,6 +578,7 @@ def new_world(*, release_key: bool = True) -> World:
     clock = SystemClock()
     book, catalog, journal = MemoryBook(), MemoryCatalog(), MemoryJournal()
     tokens, health, audit = MemoryTokens(), MemoryHealth(), MemoryAudit()
+    meter, gauges = MemoryMeter(), MemoryGauges()
     signing = SoftwareSigning(journal, catalog)
     records = Records(cast("Any", journal), cast("Any", journal))
     operations = Operations(
@@ -572,6 +590,7 @@ def new_world(*, release_key: bool = True) -> World:
         records=records,
         slots=Slots(tokens, MemoryLatch(), audit),
         readiness=Readiness(tokens, health),
+        metrics=Metrics(meter, meter, [gauges]),
     )
     bearer: dict[Role, str] = {}
     for role in Role:
@@ -579,7 +598,9 @@ def new_world(*, release_key: bool = True) -> World:
         caller = Caller(f"cred_{role}", role.value, f"{role}@example.com", role, ("**",), ("*",))
         credential = Credential(caller, token_hash, clock.now() - timedelta(days=1))
         book.create(credential, actor="test", only_if_no_admin=False)
-    world = World(operations, book, catalog, journal, signing, tokens, health, bearer)
+    world = World(
+        operations, book, catalog, journal, signing, tokens, health, meter, gauges, bearer
+    )
     if release_key:
         custodian = book.credentials["custodian"].caller
         operations.keys.create(

@@ -14,6 +14,7 @@ from tests.support.operations import World
 PUBLIC = {
     "/healthz",
     "/readyz",
+    "/metrics",
     "/openapi.json",
     "/docs",
     "/docs/<name>",

@@ -9,6 +9,7 @@ from service.web.api import (
     health,
     jwks,
     keys,
+    metrics,
     outbox,
     problems,
     signatures,
@@ -26,6 +27,7 @@ RESOURCES = (
     slots.routes,
     credentials.routes,
     health.routes,
+    metrics.routes,
     problems.routes,
     documentation.routes,
 )
