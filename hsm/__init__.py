@@ -28,7 +28,7 @@ from hsm.health import probe
 from hsm.keys import KeyAttributes, NewKey, attributes_of, destroy, generate
 from hsm.login import PIN, PINGate
 from hsm.mechanisms import Algorithm, Scheme
-from hsm.pool import TokenPool
+from hsm.pool import Recovery, TokenPool
 from hsm.signer import sign
 from hsm.tokens import Slot, TokenAddress, slots
 from hsm.uri import KeyURI, URIError
@@ -53,6 +53,7 @@ __all__ = [
     "PINGate",
     "PINRefusedError",
     "PINUnreadableError",
+    "Recovery",
     "Scheme",
     "SignatureCheckError",
     "Slot",

@@ -3,9 +3,8 @@
 These are C_Initialize with arguments, C_Finalize without the GIL, C_Login on a session that is
 already open, C_InitToken, and C_GetTokenInfo with its memory figures.
 
-A module returns one static function list, so ours and python-pkcs11's are the same. p11-kit's
-client and proxy return a new one, with state of its own, at each call: `shared` is false then,
-and none of these functions may be used on what python-pkcs11 has opened.
+They are called through python-pkcs11's own function list. A second one is of no use: p11-kit's
+client and proxy return a new list, with state of its own, at each C_GetFunctionList.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from types import MappingProxyType
 from typing import Final
 
 import pkcs11
+from pkcs11 import _pkcs11
 
 CKR_OK: Final = 0x00
 CKR_CANT_LOCK: Final = 0x0A
@@ -31,6 +31,13 @@ _C_GET_TOKEN_INFO: Final = 6
 _C_INIT_TOKEN: Final = 9
 _C_LOGIN: Final = 18
 _FUNCTIONS: Final = 19  # as far as we need the list of CK_FUNCTION_LIST
+
+_MAJOR_VERSIONS: Final = (2, 3)
+
+# `cdef class HasFuncList`, the base of python-pkcs11's `lib`: a PyObject, then pointers to the
+# lists of PKCS#11 2.40, 3.0 and 3.2.
+_LIST_OWNER: Final = _pkcs11.lib.__mro__[1]
+_LIST_OWNER_BYTES: Final = object.__basicsize__ + 3 * ctypes.sizeof(ctypes.c_void_p)
 
 _LABEL_BYTES: Final = 32  # CK_TOKEN_INFO.label, padded with blanks
 
@@ -110,26 +117,21 @@ class _TokenInfo(ctypes.Structure):
 class Cryptoki:
     """The function list of one module. ctypes lets go of the GIL during each call."""
 
-    def __init__(self, path: str) -> None:
-        """Load the module.
+    def __init__(self, library: _pkcs11.lib) -> None:
+        """Take the list out of python-pkcs11's object, which does not show it to Python.
 
         Raises:
-            OSError: it cannot be loaded.
-            pkcs11.PKCS11Error: it is no PKCS#11 module.
+            pkcs11.PKCS11Error: the object is not laid out as we know it.
         """
-        self._library = ctypes.CDLL(path)
-        first = self._list()
-        self.shared = ctypes.addressof(first) == ctypes.addressof(self._list())
-        self._functions = first.functions
-
-    def _list(self) -> _FunctionList:
-        found = ctypes.POINTER(_FunctionList)()
-        try:
-            returned = self._library.C_GetFunctionList(ctypes.byref(found))
-        except AttributeError as error:
-            raise pkcs11.FunctionNotSupported("no C_GetFunctionList") from error
-        _check(returned)
-        return found.contents
+        if _LIST_OWNER.__basicsize__ != _LIST_OWNER_BYTES:
+            raise pkcs11.PKCS11Error("this release of python-pkcs11 keeps its lists elsewhere")
+        address = ctypes.c_void_p.from_address(id(library) + object.__basicsize__).value
+        if address is None:
+            raise pkcs11.PKCS11Error("the module has no function list")
+        found = _FunctionList.from_address(address)
+        if found.version[0] not in _MAJOR_VERSIONS:
+            raise pkcs11.PKCS11Error(f"the module speaks version {found.version[0]}")
+        self._functions = found.functions
 
     def _call(self, index: int, *arguments: object) -> int:
         # The address is read at each call, as C programs do through the list.

@@ -11,10 +11,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Self
 
@@ -34,25 +35,24 @@ DRAIN_SECONDS: Final = 10.0  # far longer than a chunk of signatures on a health
 
 
 class _Library(_pkcs11.lib):
-    """python-pkcs11's library, initialised and finalised by us."""
+    """python-pkcs11's library, initialised and finalised by us, and never unloaded.
+
+    Unloading at the end of the process would call C_Finalize with the GIL held, and take the
+    code away from under threads that have not come back.
+    """
 
     def __new__(cls, path: str, init_args: str | None) -> Self:
         # Its C constructor takes no more.
         return super().__new__(cls, path)  # type: ignore[call-arg]  # of the C class
 
     def __init__(self, path: str, init_args: str | None) -> None:
-        self.cryptoki = Cryptoki(path)
+        self.cryptoki = Cryptoki(self)
         self.init_args = init_args
         self.one_at_a_time = False
         super().__init__(path)  # calls initialize
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self))
 
     def initialize(self) -> None:
-        if not self.cryptoki.shared:
-            # p11-kit's client and proxy: their state is python-pkcs11's own, and they lock.
-            if self.init_args is not None:
-                raise pkcs11.ArgumentsBad("this module takes no init_args")
-            super().initialize()
-            return
         returned = self.cryptoki.initialize(self.init_args)
         if returned == CKR_CANT_LOCK:
             self.one_at_a_time = True
@@ -61,9 +61,6 @@ class _Library(_pkcs11.lib):
             raise pkcs11.PKCS11Error(f"C_Initialize: CK_RV {returned:#x}")
 
     def finalize(self) -> None:
-        if not self.cryptoki.shared:
-            super().finalize()
-            return
         returned = self.cryptoki.finalize()
         if returned not in (CKR_OK, CKR_CRYPTOKI_NOT_INITIALIZED):
             raise pkcs11.PKCS11Error(f"C_Finalize: CK_RV {returned:#x}")
@@ -127,10 +124,10 @@ class Module:
                 if self._closed:
                     self._changed.notify_all()
 
-    def reinit(self, seen_epoch: int, *, drain_seconds: float = DRAIN_SECONDS) -> None:
+    def reinit(self, seen_epoch: int, *, drain_seconds: float = DRAIN_SECONDS) -> bool:
         """Finalise and initialise again, unless that has happened since `seen_epoch`.
 
-        Must not be called from inside `use`.
+        Returns whether it was done here. Must not be called from inside `use`.
 
         Raises:
             CallStuckError: a call has not come back; nothing was done.
@@ -142,7 +139,7 @@ class Module:
             if self._closed and not self._changed.wait_for(self._open, drain_seconds):
                 raise CallStuckError("the HSM is being initialised again, and does not finish")
             if self._epoch != seen_epoch:
-                return
+                return False
             self._closed = True
             if not self._changed.wait_for(lambda: self._inside == 0, drain_seconds):
                 self._closed = False
@@ -160,6 +157,7 @@ class Module:
                 self._epoch += 1
                 self._closed = False
                 self._changed.notify_all()
+        return True
 
     def _open(self) -> bool:
         return not self._closed
@@ -170,24 +168,17 @@ class Module:
         return self._library.get_slots()
 
     def free_private_bytes(self, slot: pkcs11.Slot) -> int | None:
-        if not self._library.cryptoki.shared:
-            return None
         return self._library.cryptoki.free_private_bytes(slot.slot_id)
 
-    def login(self, token: pkcs11.Token, session: pkcs11.Session, pin: str) -> None:
+    def login(self, session: pkcs11.Session, pin: str) -> None:
         """C_Login; to be logged in already is success.
 
         Through ctypes, because `Token.open` leaks the session that it opened when the login
-        fails. Where that is not possible, the leak is one session for each refused PIN.
+        fails.
         """
-        try:
-            if self._library.cryptoki.shared:
-                handle: int = session.handle  # type: ignore[attr-defined]  # the C class has it
-                self._library.cryptoki.login(handle, pin.encode())
-            else:
-                token.open(user_pin=pin)
-        except pkcs11.UserAlreadyLoggedIn:
-            return
+        handle: int = session.handle  # type: ignore[attr-defined]  # the C class has it
+        with suppress(pkcs11.UserAlreadyLoggedIn):
+            self._library.cryptoki.login(handle, pin.encode())
 
     def init_token(self, slot: pkcs11.Slot, so_pin: str, label: str) -> None:
         self._library.cryptoki.init_token(slot.slot_id, so_pin.encode(), label)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Final, TypeVar
 
 import pkcs11
@@ -39,6 +40,13 @@ CHECKOUT_SECONDS: Final = 5.0  # longer than a chunk of signatures, shorter than
 _MODULE_STEPS: Final = ((0.01, False), (0.03, False), (0.05, True), (0.1, True))
 
 T = TypeVar("T")
+
+
+class Recovery(Enum):
+    """What was done to mend a token, for whoever counts it."""
+
+    RELOGIN = auto()
+    REINITIALISATION = auto()
 
 
 @dataclass(slots=True, eq=False)
@@ -80,15 +88,18 @@ class TokenPool:
         *,
         sessions: int,
         monotonic: Callable[[], float] = time.monotonic,
+        noted: Callable[[Recovery], None] = lambda _: None,
     ) -> None:
-        """Touches nothing: the module is loaded on first use."""
+        """Touches nothing: the module is loaded on first use. `noted` is told of recoveries."""
         self.address = address
         self._gate = gate
+        self._noted = noted
         self._free = threading.BoundedSemaphore(sessions)
         self._backoff = Backoff(monotonic)
         self._lock = threading.Lock()
         self._logging_in = threading.Lock()
         self._login: _Login | None = None
+        self._ever_logged_in = False
         self._idle: list[Leased] = []
         self._generation = 0
         self._last_try = False
@@ -199,9 +210,9 @@ class TokenPool:
         # Spread, so that processes which disturbed each other do not meet again.
         time.sleep(seconds * random.uniform(0.5, 1.5))  # noqa: S311 -- no secret depends on it
         self.distrust(failed.generation)
-        if reinit:
-            # A network HSM that came back, and a new token, show only after this.
-            self._module().reinit(failed.epoch)
+        # A network HSM that came back, and a new token, show only after this.
+        if reinit and self._module().reinit(failed.epoch):
+            self._noted(Recovery.REINITIALISATION)
 
     def _logged_in(self) -> bool:
         login = self._login
@@ -257,7 +268,7 @@ class TokenPool:
                         raise pkcs11.SessionHandleInvalid("initialised again meanwhile")
                     session = token.open()
                     try:
-                        module.login(token, session, pin)
+                        module.login(session, pin)
                     except BaseException:
                         close(session)
                         raise
@@ -273,6 +284,9 @@ class TokenPool:
             with self._lock:
                 self._login = anchors[0]
                 self._generation += 1
+            if self._ever_logged_in:
+                self._noted(Recovery.RELOGIN)
+            self._ever_logged_in = True
             return anchors[0]
 
     def _check_tries(self, token: pkcs11.Token, *, last_try: bool) -> None:

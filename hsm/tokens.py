@@ -36,6 +36,10 @@ class TokenAddress:
             (self.pin_file,) if self.pin_next_file is None else (self.pin_file, self.pin_next_file)
         )
 
+    @property
+    def shown(self) -> str:
+        return self.name or self.label
+
     def is_called(self, text: str) -> bool:
         return text in (self.label, self.name)
 

@@ -36,6 +36,7 @@ from service.operations.fanout import Fanout
 from service.operations.prepare import PrepareItems
 from service.operations.renewal import LeaseRenewer
 from service.operations.replay import Replays
+from service.ports.metrics import Meter
 from service.ports.steps import NoObserver, StepObserver
 from service.registry import OCIClient, RegistryBook
 from service.store import Store
@@ -63,7 +64,7 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
     steps = observer or NoObserver()
     meter = build_meter(settings)
     store = Store(settings.database_url)
-    keyring = build_keyring(settings, store, clock)
+    keyring = build_keyring(settings, store, clock, meter)
     registry = build_registries(settings, clock)
     formats = signature_formats()
     renewer = LeaseRenewer(clock)
@@ -96,7 +97,7 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
     return Service(operations, deliver, store, keyring)
 
 
-def build_keyring(settings: Settings, store: Store, clock: Clock) -> Keyring:
+def build_keyring(settings: Settings, store: Store, clock: Clock, meter: Meter) -> Keyring:
     tokens = [
         TokenConfig(
             token.module,
@@ -110,7 +111,7 @@ def build_keyring(settings: Settings, store: Store, clock: Clock) -> Keyring:
         for token in settings.tokens
     ]
     secret = own_secret(settings.pin_latch_secret_file)
-    return Keyring(tokens, store.pins, store.leases, secret, clock)
+    return Keyring(tokens, store.pins, store.leases, secret, clock, meter=meter)
 
 
 def build_meter(settings: Settings) -> PrometheusMeter:

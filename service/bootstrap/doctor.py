@@ -11,6 +11,7 @@ from service.bootstrap.settings import Settings
 from service.domain.clock import SystemClock
 from service.domain.errors import ConfigurationError, ServiceError
 from service.keyring import diagnose as diagnose_tokens
+from service.ports.metrics import NoMeter
 from service.registry import RegistryHealthCheck
 from service.store import Store
 
@@ -51,7 +52,7 @@ def _store_and_tokens(settings: Settings) -> Iterator[Finding]:
             return
         yield Finding("store", None)
         try:
-            keyring = build_keyring(settings, store, SystemClock())
+            keyring = build_keyring(settings, store, SystemClock(), NoMeter())
         except ConfigurationError as error:
             yield Finding("PIN latch secret", str(error), error.cure)
             return

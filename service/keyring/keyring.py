@@ -7,10 +7,13 @@ a gunicorn master may build a keyring, and each worker gets pools and threads of
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import hsm
@@ -36,12 +39,31 @@ from service.keyring.translate import (
     service_error,
 )
 from service.ports.hsm import TokenStatus, ToSign
+from service.ports.metrics import (
+    FAILOVERS,
+    REINITIALISATIONS,
+    RELOGINS,
+    SIGNATURES,
+    Meter,
+    NoMeter,
+)
 from service.ports.store import Leases, PINLatch
 
 SESSIONS: Final = 8  # a process's request threads and the batch threads; small HSMs have few
 BATCH_THREADS: Final = 4  # where SoftHSM is fastest; each needs a session
 MIN_CHUNK: Final = 8  # fewer signatures are not worth another thread
 MAX_CHUNK: Final = 64  # a re-initialisation waits for chunks to end, 0.2 s on a slow HSM
+
+
+_UNCOUNTED: Final = NoMeter()
+MADE: Final = "made"  # beside the codes of errors
+
+_RECOVERIES: Final = MappingProxyType(
+    {
+        hsm.Recovery.RELOGIN: RELOGINS,
+        hsm.Recovery.REINITIALISATION: REINITIALISATIONS,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +99,19 @@ class Keyring:
         latch_secret: bytes,
         clock: Clock,
         *,
+        meter: Meter = _UNCOUNTED,
         sessions: int = SESSIONS,
     ) -> None:
         self._tokens = tuple(tokens)
         self._gate = StoreGate(latch, leases, clock, latch_secret)
         self._clock = clock
+        self._meter = meter
         self._sessions = sessions
+        for token in self._tokens:
+            shown = token.name or token.label
+            for counter in (RELOGINS, REINITIALISATIONS, FAILOVERS):
+                meter.count(counter, shown, by=0)
+            meter.count(SIGNATURES, shown, MADE, by=0)
         # By process id, so that a forked child finds none. setdefault is atomic: no lock
         # is needed, which a fork could leave locked.
         self._runtimes: dict[int, _Runtime] = {}
@@ -97,13 +126,17 @@ class Keyring:
             return [errors.UnsupportedAlgorithmError(unfit) for _ in items]
         results: list[bytes | ServiceError | None] = [None] * len(items)
         waiting = list(range(len(items)))
+        failed: hsm.TokenPool | None = None
         for pool in self._pools_of(version.locations):
+            if failed is not None:
+                self._meter.count(FAILOVERS, failed.address.shown)
             signed = self._sign_on(pool, version, scheme, [items[index] for index in waiting])
             for index, result in zip(waiting, signed, strict=True):
                 results[index] = _better(results[index], result)
             waiting = [index for index in waiting if not isinstance(results[index], bytes)]
             if not waiting:
                 break
+            failed = pool
         nowhere = f"no configured token holds the key {version.key!r}, version {version.version}"
         return [
             errors.HSMUnavailableError(nowhere) if result is None else result for result in results
@@ -124,6 +157,16 @@ class Keyring:
                 for result in signed
             ]
 
+        results = self._in_chunks(sign, items)
+        for result, count in Counter(_word(each) for each in results).items():
+            self._meter.count(SIGNATURES, pool.address.shown, result, by=count)
+        return results
+
+    def _in_chunks(
+        self,
+        sign: Callable[[Sequence[ToSign]], list[bytes | ServiceError]],
+        items: Sequence[ToSign],
+    ) -> list[bytes | ServiceError]:
         if len(items) <= MIN_CHUNK:
             return sign(items)
         each = -(-len(items) // min(BATCH_THREADS, self._sessions))
@@ -233,9 +276,13 @@ class Keyring:
                 self._gate,
                 sessions=self._sessions,
                 monotonic=self._clock.monotonic,
+                noted=partial(self._note, token.name or token.label),
             )
             for token in self._tokens
         ]
+
+    def _note(self, token: str, recovery: hsm.Recovery) -> None:
+        self._meter.count(_RECOVERIES[recovery], token)
 
     def _pool(self, token: str | None) -> hsm.TokenPool:
         found = self._called(token) if token is not None else self._runtime().pools
@@ -253,6 +300,10 @@ class Keyring:
         if not found:
             raise errors.TokenNotFoundError(f"no token {token!r} is configured")
         return found
+
+
+def _word(result: bytes | ServiceError) -> str:
+    return MADE if isinstance(result, bytes) else result.code
 
 
 def _better(

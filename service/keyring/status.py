@@ -44,7 +44,7 @@ def _of_module(
             address = known[0].address
             if address.label == slot.label and address.serial in (None, slot.serial):
                 _, state, detail = known
-                name = address.name or address.label
+                name = address.shown
                 if known in absent:
                     absent.remove(known)
         statuses.append(
@@ -71,7 +71,7 @@ def _of_module(
                 free_bytes=None,
                 state=state,
                 detail=detail,
-                name=pool.address.name or pool.address.label,
+                name=pool.address.shown,
             )
         )
     return statuses

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
 
+import pkcs11
 import pytest
 
 import hsm
+from hsm import cryptoki
 from hsm import module as modules
 from tests.support.faults import counted, failing
 from tests.support.pools import ECKey
@@ -88,6 +91,25 @@ def test_threads_that_saw_the_same_fault_initialise_once(
             thread.join()
     assert len(finalized) == 1
     assert module.epoch == seen + 1
+
+
+def test_calls_go_through_python_pkcs11s_own_function_list(
+    module: modules.Module, token: TokenFixture
+) -> None:
+    listing = ctypes.c_void_p()
+    assert ctypes.CDLL(str(token.module)).C_GetFunctionList(ctypes.byref(listing)) == 0
+    ours = module._library.cryptoki._functions
+    assert listing.value is not None
+    # CK_VERSION stands before the functions, padded to a pointer.
+    assert ctypes.addressof(ours) == listing.value + ctypes.sizeof(ctypes.c_void_p)
+
+
+def test_a_python_pkcs11_that_keeps_its_lists_elsewhere_is_refused(
+    module: modules.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cryptoki, "_LIST_OWNER_BYTES", 48)
+    with pytest.raises(pkcs11.PKCS11Error, match="keeps its lists elsewhere"):
+        cryptoki.Cryptoki(module._library)
 
 
 def test_a_module_that_does_not_initialise_is_tried_again_later(

@@ -109,6 +109,33 @@ def test_signing_goes_to_the_next_location_when_the_first_cannot(
     assert isinstance(control, errors.KeyMissingOnTokenError)
 
 
+def test_what_tokens_do_and_what_mends_them_is_counted(
+    keyrings: Keyrings, keyring: Keyring, token: TokenFixture, other_token: TokenFixture
+) -> None:
+    both = keyrings([other_token.config, token.config])
+    label, other = token.label, other_token.label
+    made = both.generate("release", Algorithm.EC_P256, label)
+    nowhere = Location(other, other_token.serial)
+    version = version_of(made, Algorithm.EC_P256, locations=[nowhere, made.location])
+    figures = keyrings.meter.figures
+    assert figures["sealwright_hsm_relogins_total", label] == 0
+    assert ("sealwright_hsm_relogins_total", label) in figures
+    both.sign(version, P256, batch(version, 20))
+    assert figures["sealwright_hsm_signatures_total", label, "made"] == 20
+    assert figures["sealwright_hsm_signatures_total", other, "key-missing-on-token"] == 20
+    assert figures["sealwright_hsm_failovers_total", other] == 1
+    assert figures["sealwright_hsm_failovers_total", label] == 0
+    only = replace(version, locations=(made.location,))
+    with failing(token.module, "C_SignInit", 0x101):
+        both.sign(only, P256, batch(version, 1))
+    assert figures["sealwright_hsm_relogins_total", label] == 1
+    assert figures["sealwright_hsm_reinitialisations_total", label] == 0
+    with failing(token.module, "C_SignInit", 0x30, times=3):
+        both.sign(only, P256, batch(version, 1))
+    assert figures["sealwright_hsm_reinitialisations_total", label] == 1
+    assert figures["sealwright_hsm_relogins_total", label] == 2
+
+
 def test_could_not_check_outranks_missing_among_locations(
     keyrings: Keyrings, token: TokenFixture, other_token: TokenFixture
 ) -> None:

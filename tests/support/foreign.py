@@ -20,11 +20,13 @@ from tests.support.softhsm import TokenFixture
 def session_on(token: TokenFixture) -> Iterator[pkcs11.Session]:
     """A read-write session of our own process, logged in."""
     module = modules.load(token.module)
+    # A token that another process has just made shows only after this.
+    module.reinit(module.epoch)
     with module.use():
         found = find_token(module, token.label, token.serial)
         session = found.open(rw=True)
         try:
-            module.login(found, session, token.pin_file.read_text())
+            module.login(session, token.pin_file.read_text())
             yield session
         finally:
             session.close()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from service.domain.clock import SystemClock
 from service.keyring import Keyring, TokenConfig
-from tests.support.memory import MemoryLeases, MemoryPINLatch
+from tests.support.memory import MemoryLeases, MemoryMeter, MemoryPINLatch
 
 
 @dataclass
@@ -17,9 +17,17 @@ class Keyrings:
 
     latch: MemoryPINLatch = field(default_factory=MemoryPINLatch)
     leases: MemoryLeases = field(default_factory=MemoryLeases)
+    meter: MemoryMeter = field(default_factory=MemoryMeter)
     closing: ExitStack = field(default_factory=ExitStack)
 
     def __call__(self, tokens: Sequence[TokenConfig]) -> Keyring:
-        made = Keyring(tokens, self.latch, self.leases, b"a secret of its own", SystemClock())
+        made = Keyring(
+            tokens,
+            self.latch,
+            self.leases,
+            b"a secret of its own",
+            SystemClock(),
+            meter=self.meter,
+        )
         self.closing.callback(made.close)
         return made
