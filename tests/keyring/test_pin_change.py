@@ -52,7 +52,7 @@ def change_pin(token: TokenFixture, old: str, new: str) -> None:
         found = find_token(module, token.label, token.serial)
         session = found.open(rw=True)
         try:
-            module.login(found, session, old)
+            module.login(session, old)
             session.set_pin(old, new)
         finally:
             session.close()
