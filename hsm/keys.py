@@ -27,6 +27,7 @@ from hsm.errors import (
 from hsm.mechanisms import KEY_KINDS, Algorithm, KeyKind
 from hsm.pool import Leased, TokenPool
 from hsm.public import subject_public_key_info
+from hsm.quirks import quirks
 from hsm.tokens import close, probe_login, serial_of
 
 CKA_ID_BYTES: Final = 20  # as long as the SHA-1 that others use; ours is random
@@ -174,7 +175,9 @@ def generate(
             elif matching(session, ObjectClass.PRIVATE_KEY, wanted):
                 raise KeyAlreadyExistsError("a key with this CKA_ID exists on the token")
             made = True
-            return _generate(session, algorithm, label=label, cka_id=wanted)
+            maker = session.token.manufacturer_id
+            not_sent = quirks(library=leased.module.manufacturer, maker=maker).not_sent
+            return _generate(session, algorithm, not_sent, label=label, cka_id=wanted)
         finally:
             close(session)
 
@@ -182,9 +185,15 @@ def generate(
 
 
 def _generate(
-    session: pkcs11.Session, algorithm: Algorithm, *, label: str, cka_id: bytes
+    session: pkcs11.Session,
+    algorithm: Algorithm,
+    not_sent: frozenset[Attribute],
+    *,
+    label: str,
+    cka_id: bytes,
 ) -> NewKey:
-    public, private = _key_pair(session, KEY_KINDS[algorithm], label=label, cka_id=cka_id)
+    kind = KEY_KINDS[algorithm]
+    public, private = _key_pair(session, kind, not_sent, label=label, cka_id=cka_id)
     attributes = read_attributes(private)
     if attributes.extractable is not False or attributes.sensitive is not True:
         _destroy(public, private)
@@ -203,18 +212,24 @@ def _generate(
 
 
 def _key_pair(
-    session: pkcs11.Session, kind: KeyKind, *, label: str, cka_id: bytes
+    session: pkcs11.Session,
+    kind: KeyKind,
+    not_sent: frozenset[Attribute],
+    *,
+    label: str,
+    cka_id: bytes,
 ) -> tuple[pkcs11.Object, pkcs11.Object]:
     """Ask with the fullest template that the vendor takes."""
     refused: pkcs11.PKCS11Error | None = None
+    left_out = dict.fromkeys(not_sent, DEFAULT)
     for private, public in _TEMPLATES:
         asked: dict[str, Any] = {
             "id": cka_id,
             "label": label,
             "store": True,
             "mechanism": kind.mechanism,
-            "public_template": dict(public),
-            "private_template": dict(private),
+            "public_template": {**public, **left_out},
+            "private_template": {**private, **left_out},
         }
         try:
             if kind.curve is None:

@@ -30,6 +30,7 @@ from hsm.cryptoki import (
     Cryptoki,
 )
 from hsm.errors import CallStuckError, ModuleInheritedError, ModuleLoadError
+from hsm.quirks import wanted_init_args
 
 DRAIN_SECONDS: Final = 10.0  # far longer than a chunk of signatures on a healthy, slow HSM
 
@@ -92,7 +93,11 @@ class Module:
         try:
             self._library = _Library(str(path), init_args)
         except (OSError, pkcs11.PKCS11Error) as error:
-            raise ModuleLoadError(f"the PKCS#11 module {path.name} cannot be loaded") from error
+            text = f"the PKCS#11 module {path.name} cannot be loaded"
+            wanted = wanted_init_args(path)
+            if wanted is not None and init_args is None:
+                text += f"; it wants init_args like {wanted}"
+            raise ModuleLoadError(text) from error
 
     @property
     def epoch(self) -> int:
@@ -162,6 +167,18 @@ class Module:
     def _open(self) -> bool:
         return not self._closed
 
+    @property
+    def manufacturer(self) -> str:
+        """CK_INFO.manufacturerID."""
+        return str(self._library.manufacturer_id)
+
+    @property
+    def description(self) -> str:
+        """CK_INFO.libraryDescription and the versions."""
+        about = self._library
+        versions = f"{_dotted(about.library_version)}, Cryptoki {_dotted(about.cryptoki_version)}"
+        return f"{about.library_description} {versions}"
+
     # What follows is called inside `use` only.
 
     def slots(self) -> list[pkcs11.Slot]:
@@ -182,6 +199,10 @@ class Module:
 
     def init_token(self, slot: pkcs11.Slot, so_pin: str, label: str) -> None:
         self._library.cryptoki.init_token(slot.slot_id, so_pin.encode(), label)
+
+
+def _dotted(version: tuple[int, int]) -> str:
+    return ".".join(map(str, version))
 
 
 _modules: dict[str, Module] = {}
