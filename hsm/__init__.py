@@ -25,7 +25,7 @@ from hsm.errors import (
     UnsupportedMechanismError,
 )
 from hsm.health import probe
-from hsm.keys import KeyAttributes, NewKey, attributes_of, destroy, generate
+from hsm.keys import KeyAttributes, NewKey, attributes_of, destroy, generate, holds
 from hsm.login import PIN, PINGate
 from hsm.mechanisms import Algorithm, Scheme
 from hsm.pool import Recovery, TokenPool
@@ -65,6 +65,7 @@ __all__ = [
     "attributes_of",
     "destroy",
     "generate",
+    "holds",
     "locate",
     "probe",
     "sign",

@@ -266,6 +266,23 @@ def told(key: pkcs11.Object, attribute: Attribute) -> Any:
         return None
 
 
+def holds(pool: TokenPool, cka_id: bytes) -> bool:
+    """Tell whether the token holds exactly one private key with this id.
+
+    Raises:
+        HSMUnavailableError, PINRefusedError
+    """
+
+    def operation(leased: Leased) -> bool:
+        try:
+            find(leased, {Attribute.ID: cka_id})
+        except (KeyMissingError, KeyAmbiguousError):
+            return False
+        return True
+
+    return pool.run(operation)
+
+
 def attributes_of(pool: TokenPool, cka_id: bytes) -> KeyAttributes:
     """Read again what the token says of the key.
 

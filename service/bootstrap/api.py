@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from service.bootstrap.acts import performers
 from service.bootstrap.formats import registry_attachers, signature_formats
 from service.bootstrap.policy_file import PolicyFile
 from service.bootstrap.secrets import own_secret
@@ -20,15 +21,18 @@ from service.keyring import Keyring, TokenConfig
 from service.metrics import PrometheusMeter, retire_dead
 from service.operations import (
     Credentials,
+    Custody,
     Keys,
     Metrics,
     Operations,
     Readiness,
     Records,
+    SeeFindings,
     SignImages,
     Slots,
     VerifyImages,
 )
+from service.operations.acts import Acts
 from service.operations.attach import AttachRecorded
 from service.operations.cycle import SigningCycle
 from service.operations.deliver import DeliverAttachments
@@ -87,7 +91,9 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
         authenticator=TokenAuthenticator(store.credentials, clock),
         sign=sign,
         verify=VerifyImages(store.keys, registry, verifying),
-        keys=Keys(store.keys, keyring, store.leases, store.audit, clock),
+        keys=Keys(store.keys, keyring),
+        custody=Custody(Acts(performers(store, keyring, clock)), store.keys, store.audit, clock),
+        findings=SeeFindings(store.findings),
         credentials=Credentials(store.credentials, clock),
         records=Records(store.journal, store.outbox),
         slots=Slots(keyring, store.pins, store.audit),

@@ -12,7 +12,7 @@ import click
 
 from service.cli.output import as_json, emit, say, table
 from service.cli.remote import client
-from service.cli.types import Expiry
+from service.cli.types import Moment
 from service.domain.callers import Role
 
 _ROLES: Final = click.Choice([role.value for role in Role])
@@ -69,7 +69,7 @@ def _token_file(path: Path | None) -> Iterator[TokenFile]:
 @click.option("--repository", "repositories", multiple=True, help="Pattern it may sign in.")
 @click.option("--key", "keys", multiple=True, help="Key it may use, or *.")
 @click.option("--right", "rights", multiple=True, help="Further right.")
-@click.option("--expires", type=Expiry(), help="When it ends: 90d, or a time of RFC 3339.")
+@click.option("--expires", type=Moment(), help="When it ends: 90d, or a time of RFC 3339.")
 @click.option(
     "--first", is_flag=True, help="The first admin, made locally; only while none exists."
 )

@@ -6,23 +6,26 @@ from typing import Any, Final
 
 import click
 
-from service.cli.output import as_json, emit, say, table
+from service.cli.key_life import COMMANDS, PURPOSES
+from service.cli.key_text import say_key
+from service.cli.output import as_json, emit, table
 from service.cli.remote import client
-from service.domain.keys import Algorithm, Purpose
 
-_PURPOSES: Final = click.Choice([purpose.value for purpose in Purpose])
-_ALGORITHMS: Final = click.Choice([algorithm.value for algorithm in Algorithm])
 PEM: Final = "application/x-pem-file"
 JWK: Final = "application/jwk+json"
 
 
 @click.group()
 def keys() -> None:
-    """List, show and make keys."""
+    """List and show keys; make, rotate, move and adopt them."""
+
+
+for _command in COMMANDS:
+    keys.add_command(_command)
 
 
 @keys.command("list")
-@click.option("--purpose", type=_PURPOSES, help="Only keys of this purpose.")
+@click.option("--purpose", type=PURPOSES, help="Only keys of this purpose.")
 @as_json
 def list_keys(*, purpose: str | None, json_wanted: bool) -> None:
     """List keys (public)."""
@@ -48,32 +51,7 @@ def show_key(name: str, *, json_wanted: bool) -> None:
     if json_wanted:
         emit(found)
         return
-    _show(found)
-
-
-def _show(key: dict[str, Any]) -> None:
-    say(f"{key['name']}: {key['purpose']} key, {key['algorithm']}, made {key['created_at']}")
-    for version in key["versions"]:
-        say(f"  version {version['version']}: {version['state']}, sha256 {version['fingerprint']}")
-        for place in version.get("locations", ()):
-            say(f"    on token {place['token']} ({place['serial']}): {place['state']}")
-
-
-@keys.command("create")
-@click.argument("name")
-@click.option("--purpose", type=_PURPOSES, default=Purpose.IMAGE.value, show_default=True)
-@click.option("--algorithm", type=_ALGORITHMS, default=Algorithm.EC_P256.value, show_default=True)
-@click.option("--token", help="Label of the token; optional where one is configured.")
-@as_json
-def create_key(
-    name: str, *, purpose: str, algorithm: str, token: str | None, json_wanted: bool
-) -> None:
-    """Make a key on a token (role custodian)."""
-    made = client().create_key(name, purpose, algorithm=algorithm, token=token)
-    if json_wanted:
-        emit(made)
-        return
-    _show(made)
+    say_key(found)
 
 
 @keys.command("public-key")

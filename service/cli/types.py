@@ -37,17 +37,22 @@ class Duration(click.ParamType[float]):
             self.fail(f"{value!r} is not a duration such as 30s, 5m or 2h", param, ctx)
 
 
-class Expiry(click.ParamType[str]):
-    """A time of RFC 3339, or a duration from now; the value is the time as the API takes it."""
+class Moment(click.ParamType[str]):
+    """A time of RFC 3339, or a duration from now on (or back, where it asks for the past).
+
+    The value is the time as the API takes it.
+    """
 
     name = "duration or time"
 
-    def __init__(self, clock: Clock | None = None) -> None:
+    def __init__(self, *, past: bool = False, clock: Clock | None = None) -> None:
+        self._sign = -1 if past else 1
         self._clock = clock or SystemClock()
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         try:
-            return rfc3339(self._clock.now() + timedelta(seconds=parse_duration(value)))
+            distance = timedelta(seconds=parse_duration(value)) * self._sign
+            return rfc3339(self._clock.now() + distance)
         except ValueError:
             pass
         try:

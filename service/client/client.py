@@ -78,12 +78,30 @@ class SealwrightClient:
         return self._object("GET", f"/v1/keys/{_part(name)}")
 
     def create_key(
-        self, name: str, purpose: str, *, algorithm: str, token: str | None = None
+        self,
+        name: str,
+        purpose: str,
+        *,
+        algorithm: str,
+        token: str | None = None,
+        state: str | None = None,
     ) -> JSONObject:
         body = {"name": name, "purpose": purpose, "algorithm": algorithm}
         if token is not None:
             body["token"] = token
+        if state is not None:
+            body["state"] = state
         return self._object("POST", "/v1/keys", body=body)
+
+    def rotate_key(self, name: str, wanted: Mapping[str, Any]) -> JSONObject:
+        return self._object("POST", f"/v1/keys/{_part(name)}/versions", body=wanted)
+
+    def move_version(self, name: str, version: int, wanted: Mapping[str, Any]) -> JSONObject:
+        path = f"/v1/keys/{_part(name)}/versions/{version}/state"
+        return self._object("POST", path, body=wanted)
+
+    def adopt_key(self, name: str, wanted: Mapping[str, Any]) -> JSONObject:
+        return self._object("POST", f"/v1/keys/{_part(name)}/adopt", body=wanted)
 
     def public_key(
         self, name: str, *, accept: str, version: int | None = None, every: bool = False

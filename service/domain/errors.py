@@ -221,6 +221,36 @@ class KeyNotUsableError(ServiceError):
     cure = "Use a key of the right purpose with an active version; a custodian can activate one."
 
 
+class KeyMoveForbiddenError(ServiceError):
+    """`allowed` are the states that the version can get into from where it is."""
+
+    code = "key-move-forbidden"
+    title = "The key version cannot get into this state"
+    cause = (
+        "The table of states does not lead there: staged, active, retired, destroyed; active and "
+        "suspended back and forth; compromised from each of them, and nothing from destroyed."
+    )
+    cure = "`allowed` names the states that are possible; a new version begins a new life."
+
+    def __init__(self, detail: str = "", *, allowed: tuple[str, ...] = ()) -> None:
+        super().__init__(detail)
+        self.allowed = allowed
+
+
+class PublicKeyTakenError(ServiceError):
+    code = "public-key-taken"
+    title = "The key pair is in use under another name or number"
+    cause = "One public key is one version of one key, and a place on a token holds one version."
+    cure = "Find it in `sealwright keys list`; make a key pair of its own for each use."
+
+
+class LogKeyMissingError(ServiceError):
+    code = "log-key-missing"
+    title = "There is no active log key"
+    cause = "The list of withdrawals is signed by the active key of purpose `log`, and none is."
+    cure = "A custodian makes one with `sealwright keys create log --purpose log`, or activates it."
+
+
 class UnsupportedAlgorithmError(ServiceError):
     code = "unsupported-algorithm"
     title = "The algorithm is not supported"

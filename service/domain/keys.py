@@ -10,7 +10,7 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import Final
 
-from service.domain.errors import InvalidRequestError
+from service.domain.errors import InvalidRequestError, UnsupportedAlgorithmError
 from service.domain.limits import MAX_NAME_CHARS
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?")
@@ -46,6 +46,38 @@ class Algorithm(StrEnum):
     RSA_3072 = "rsa-3072"
     RSA_4096 = "rsa-4096"
     ED25519 = "ed25519"
+
+
+FITS: Final = MappingProxyType(
+    {
+        Purpose.IMAGE: frozenset(Algorithm),
+        Purpose.ATTESTATION: frozenset(Algorithm),
+        # The only kind whose log every client accepts.
+        Purpose.LOG: frozenset({Algorithm.EC_P256}),
+        # Time stamps of other kinds are refused by notation, cosign or openssl.
+        Purpose.TIMESTAMP: frozenset(
+            {
+                Algorithm.EC_P256,
+                Algorithm.EC_P384,
+                Algorithm.RSA_2048,
+                Algorithm.RSA_3072,
+                Algorithm.RSA_4096,
+            }
+        ),
+    }
+)
+"""Which kinds of key pair serve a purpose; a purpose that is not in the table has none."""
+
+
+def check_fit(purpose: Purpose, algorithm: Algorithm) -> None:
+    """Raises UnsupportedAlgorithmError unless keys of this purpose may be of this kind."""
+    fitting = FITS.get(purpose, frozenset[Algorithm]())
+    if algorithm not in fitting:
+        kinds = ", ".join(kind.value for kind in Algorithm if kind in fitting)
+        raise UnsupportedAlgorithmError(
+            f"a {purpose} key is of one of these kinds: {kinds}; {algorithm} is none that its "
+            "verifiers accept"
+        )
 
 
 class Scheme(StrEnum):
@@ -122,6 +154,14 @@ class KeyVersion:
     attributes: Attributes = field(default_factory=Attributes)
     compromised_since: datetime | None = None
     ever_compromised: bool = False
+    compromise_reason: str | None = None
+    alongside: bool = False
+    """Made to be active beside others, not in their place."""
+
+    @property
+    def subject(self) -> str:
+        """How records and people name it: `release/3`."""
+        return f"{self.key}/{self.version}"
 
     @property
     def fingerprint(self) -> str:
@@ -149,6 +189,10 @@ class Key:
 
     def version(self, number: int) -> KeyVersion | None:
         return next((v for v in self.versions if v.version == number), None)
+
+    def newest(self) -> int:
+        """Return the number of the newest version; 0 before there is one."""
+        return self.versions[-1].version if self.versions else 0
 
 
 @dataclass(frozen=True, slots=True)

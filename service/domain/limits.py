@@ -16,6 +16,9 @@ MAX_ANNOTATION_KEY_CHARS: Final = 256
 MAX_ANNOTATION_VALUE_CHARS: Final = 4096
 MAX_IDEMPOTENCY_KEY_CHARS: Final = 255  # the IETF draft names no limit; a UUID has 36
 MAX_NAME_CHARS: Final = 64  # keys, credentials
+MAX_REASON_CHARS: Final = 500  # a sentence or two, kept in the audit trail
+MAX_URI_CHARS: Final = 2048  # RFC 7512 names no limit; every attribute there is has some 600
+MAX_PUBLIC_KEY_CHARS: Final = 4096  # RSA-4096 in PEM has 800
 MAX_PAGE: Final = 500  # items of one list answer
 DEFAULT_PAGE: Final = 100
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, Self
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
@@ -85,6 +85,23 @@ class PublicKey:
                 return cls(der, Algorithm.ED25519, key)
             case _:
                 raise ValueError("a public key of a kind that is not supported")
+
+    @classmethod
+    def parse_pem(cls, text: str) -> Self:
+        """Parse a PEM SubjectPublicKeyInfo, and hold it in the one DER form that keys are known by.
+
+        Raises:
+            ValueError: as `parse`.
+        """
+        try:
+            key = serialization.load_pem_public_key(text.encode())
+        except (ValueError, UnsupportedAlgorithm) as error:
+            raise ValueError("not a public key in PEM, of a kind that is supported") from error
+        return cls.parse(
+            key.public_bytes(
+                serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+            )
+        )
 
     def verify(self, scheme: Scheme, message: bytes, signature: bytes) -> None:
         """Check a signature over `message`.

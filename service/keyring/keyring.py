@@ -28,7 +28,7 @@ from service.domain.keys import (
     Location,
     Scheme,
 )
-from service.keyring import custody
+from service.keyring import custody, locations
 from service.keyring.gate import StoreGate
 from service.keyring.status import NOT_CONFIGURED, token_statuses
 from service.keyring.translate import (
@@ -89,7 +89,7 @@ class _Runtime:
 
 
 class Keyring:
-    """Signer, KeyMaker and Tokens over one or more tokens. Safe for any number of threads."""
+    """Signer, KeyMaker, KeyLocator and Tokens over one or more tokens. Safe for any number of threads."""
 
     def __init__(
         self,
@@ -206,6 +206,11 @@ class Keyring:
 
     def destroy(self, version: KeyVersion) -> None:
         custody.destroy(self._pools_of(version.locations), version)
+
+    # --- KeyLocator -------------------------------------------------------------------
+
+    def locate(self, versions: Sequence[KeyVersion]) -> Sequence[tuple[Location, ...]]:
+        return locations.locate(self._runtime().pools, versions)
 
     # --- Tokens -----------------------------------------------------------------------
 

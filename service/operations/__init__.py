@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from service.operations.credentials import Credentials
+from service.operations.custody import Custody
+from service.operations.findings import SeeFindings
 from service.operations.keys import Keys
 from service.operations.metrics import Metrics
 from service.operations.readiness import Readiness, ReadinessPart
@@ -16,12 +18,14 @@ from service.ports.identity import Authenticator
 
 __all__ = [
     "Credentials",
+    "Custody",
     "Keys",
     "Metrics",
     "Operations",
     "Readiness",
     "ReadinessPart",
     "Records",
+    "SeeFindings",
     "SignImages",
     "Slots",
     "VerifyImages",
@@ -36,6 +40,8 @@ class Operations:
     sign: SignImages
     verify: VerifyImages
     keys: Keys
+    custody: Custody
+    findings: SeeFindings
     credentials: Credentials
     records: Records
     slots: Slots

@@ -18,7 +18,8 @@ from service.domain.errors import (
     ServiceError,
     TagDigestMismatchError,
 )
-from service.domain.keys import Key, KeyVersion, Purpose
+from service.domain.keys import Purpose
+from service.domain.purposes import ImageKey, ImageVersion, image_key, image_versions
 from service.domain.references import Reference, Repository
 from service.domain.signing import ImageToSign, SigningRequest, Statement
 from service.operations.choose import checked_annotations, choose_formats, choose_key
@@ -39,8 +40,8 @@ class _Plan:
     caller: Caller
     request: SigningRequest
     policy: SigningPolicy
-    key: Key
-    versions: tuple[KeyVersion, ...]
+    key: ImageKey
+    versions: tuple[ImageVersion, ...]
     forms: tuple[SignatureFormat, ...]
     annotations: tuple[tuple[str, str], ...]
     at: datetime
@@ -69,13 +70,13 @@ class PrepareItems:
                 "recursive signing is not offered by this version",
                 errors={"recursive": ["must be false"]},
             )
-        key = choose_key(self.keys, caller, request.key, Purpose.IMAGE)
+        key = image_key(choose_key(self.keys, caller, request.key, Purpose.IMAGE))
         plan = _Plan(
             caller,
             request,
             self.policy(),
             key,
-            key.active(),
+            image_versions(key),
             choose_formats(self.formats, request.formats, key),
             checked_annotations(request.annotations),
             self.clock.now(),

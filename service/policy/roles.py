@@ -13,6 +13,7 @@ from service.policy.decisions import Allow, Decision, Deny
 class Action(StrEnum):
     VERIFY = "verify images"
     CREATE_KEY = "create keys"
+    CHANGE_KEY = "change the state of keys"
     SEE_CUSTODY = "see where keys lie and what tokens say of them"
     SEE_SLOTS = "see slots and tokens"
     LOGIN = "try the PIN of a token again"
@@ -20,12 +21,14 @@ class Action(StrEnum):
     SEE_OWN_RECORDS = "see the records of its own repositories"
     SEE_ALL_RECORDS = "see all records"
     OPERATE_OUTBOX = "retry deliveries"
+    SEE_FINDINGS = "see findings"
 
 
 _ROLES: Final = MappingProxyType(
     {
         Action.VERIFY: frozenset(Role),
         Action.CREATE_KEY: frozenset({Role.CUSTODIAN}),
+        Action.CHANGE_KEY: frozenset({Role.CUSTODIAN}),
         Action.SEE_CUSTODY: frozenset({Role.CUSTODIAN, Role.AUDITOR}),
         Action.SEE_SLOTS: frozenset({Role.CUSTODIAN, Role.AUDITOR}),
         Action.LOGIN: frozenset({Role.CUSTODIAN}),
@@ -33,6 +36,7 @@ _ROLES: Final = MappingProxyType(
         Action.SEE_OWN_RECORDS: frozenset({Role.BUILDER, Role.AUDITOR, Role.ADMIN}),
         Action.SEE_ALL_RECORDS: frozenset({Role.AUDITOR, Role.ADMIN}),
         Action.OPERATE_OUTBOX: frozenset({Role.BUILDER, Role.ADMIN}),
+        Action.SEE_FINDINGS: frozenset({Role.AUDITOR, Role.CUSTODIAN, Role.ADMIN}),
     }
 )
 

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from service.domain.errors import ServiceError
-from service.domain.keys import Algorithm, Attributes, GeneratedKey, KeyVersion, Scheme
+from service.domain.keys import (
+    Algorithm,
+    Attributes,
+    GeneratedKey,
+    KeyVersion,
+    Location,
+    Scheme,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +111,16 @@ class KeyMaker(Protocol):
                 the key is gone elsewhere already.
             KeyMissingOnTokenError: another key, or more than one, has its CKA_ID and stays.
             UnsupportedAlgorithmError: the token refuses.
+        """
+        ...
+
+
+class KeyLocator(Protocol):
+    def locate(self, versions: Sequence[KeyVersion]) -> Sequence[tuple[Location, ...]]:
+        """Return where each version lies, with the state of each location at this moment.
+
+        `present`, `missing` (the token answers and does not hold the key) or `unavailable`;
+        never raises for a token's fault, and asks a token that is away only once.
         """
         ...
 

@@ -17,7 +17,9 @@ from service.domain.audit import AuditEvent
 from service.domain.callers import Credential
 from service.domain.digests import Digest
 from service.domain.errors import ServiceError
-from service.domain.keys import GeneratedKey, Key, KeyVersion, Purpose
+from service.domain.findings import Finding, NewFinding, Severity
+from service.domain.keys import GeneratedKey, Key, KeyState, KeyVersion, Location, Purpose
+from service.domain.lifecycle import Move, NewVersion
 from service.domain.outbox import AttachmentStatus, Order, OrderState, OrderStatus
 from service.domain.pages import Page, PageRequest
 from service.domain.signing import AttachmentWish, Intent, Outcome, Signature, UnknownOutcome
@@ -177,12 +179,89 @@ class KeyCatalog(Protocol):
         """Return every version of this purpose, whatever its state, for verification."""
         ...
 
-    def create(self, key: Key, generated: GeneratedKey, *, actor: str) -> Key:
+    def compromised(self) -> Sequence[KeyVersion]:
+        """Return every version that was ever compromised, destroyed ones included."""
+        ...
+
+    def by_public_key(self, public_key: bytes) -> KeyVersion | None:
+        """Return the version with this public key (DER SubjectPublicKeyInfo)."""
+        ...
+
+    def create(
+        self,
+        key: Key,
+        generated: GeneratedKey,
+        *,
+        actor: str,
+        state: KeyState = KeyState.ACTIVE,
+        adopted: bool = False,
+    ) -> Key:
         """Record a new key with its first version, and the audit event.
 
         Raises:
-            KeyExistsError: the name, or the public key, is taken.
+            KeyExistsError: the name is taken.
+            PublicKeyTakenError: the public key, or the place on the token, is.
         """
+        ...
+
+    def add_version(
+        self,
+        new: NewVersion,
+        generated: GeneratedKey,
+        *,
+        created_at: datetime,
+        actor: str,
+        adopted: bool = False,
+    ) -> KeyVersion:
+        """Record a further version; what it takes the place of is retired with it.
+
+        Raises:
+            KeyNotFoundError; PublicKeyTakenError: as above.
+        """
+        ...
+
+    def add_location(self, name: str, number: int, place: Location, *, actor: str) -> KeyVersion:
+        """Record one more token that holds the version; does nothing if it is known there.
+
+        Raises:
+            KeyNotFoundError; PublicKeyTakenError: another version lies there.
+        """
+        ...
+
+    def move(self, move: Move, *, actor: str) -> KeyVersion:
+        """Move a version by the table of states, judged by what it is when it is locked.
+
+        Once this returns, no signature by a version that is not active any more can be
+        recorded. A compromise opens its finding in the same transaction.
+
+        Raises:
+            KeyNotFoundError, KeyMoveForbiddenError, InvalidRequestError.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FindingFilter:
+    """None means any."""
+
+    is_open: bool | None = None
+    code: str | None = None
+    severity: Severity | None = None
+
+
+class Findings(Protocol):
+    """What somebody must look at. Stores open and close some within their own transactions."""
+
+    def open(self, found: NewFinding) -> bool:
+        """Open it, unless one of the same code and subject is open: then return False."""
+        ...
+
+    def close(self, code: str, subject: str) -> bool:
+        """Close the open one; return False if there is none."""
+        ...
+
+    def list(self, wanted: FindingFilter, page: PageRequest) -> Page[Finding]:
+        """Newest first."""
         ...
 
 

@@ -1,22 +1,25 @@
-"""Keys, their versions with pinned public keys, and where the private keys lie."""
+"""Keys and their versions: read, made and moved, each change with its record in one transaction.
+
+A change locks the key and its versions first. Signatures lock their version in share mode
+before they are recorded, so each of them comes wholly before a change or wholly after it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from datetime import datetime
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
-import orjson
-from sqlalchemy import Connection, Row, Select, bindparam, select
+from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.exc import IntegrityError
 
+from service.domain import lifecycle
 from service.domain.audit import AuditEvent
-from service.domain.clock import from_millis, to_millis
-from service.domain.errors import KeyExistsError
+from service.domain.clock import rfc3339
+from service.domain.errors import KeyExistsError, KeyNotFoundError, PublicKeyTakenError
+from service.domain.findings import KEY_COMPROMISED, NewFinding, Severity
 from service.domain.keys import (
-    Algorithm,
-    Attributes,
     GeneratedKey,
     Key,
     KeyState,
@@ -24,26 +27,29 @@ from service.domain.keys import (
     Location,
     Purpose,
 )
+from service.domain.lifecycle import Move, NewVersion, version_of
 from service.domain.pages import Page, PageRequest
+from service.store import key_events
 from service.store.audit import record
 from service.store.database import Database
-from service.store.paging import limit_of, name_after, page_of
-from service.store.rows import dump
-from service.store.schema import key_locations, key_versions, keys
-from service.store.sql import any_of, database_now
-
-_KEY: Final = select(keys).where(keys.c.name == bindparam("name"))
-_VERSIONS: Final[Select[Any]] = (
-    select(key_versions, keys.c.purpose, keys.c.algorithm)
-    .join(keys, keys.c.name == key_versions.c.key)
-    .order_by(key_versions.c.key, key_versions.c.version)
+from service.store.findings import open_finding
+from service.store.key_rows import (
+    BY_NAME,
+    COMPROMISED,
+    VERSIONS_FOR,
+    insert_key,
+    insert_version,
+    keys_from,
+    locked_key,
+    update_version,
+    versions_from,
 )
-_VERSIONS_OF: Final = _VERSIONS.where(any_of(key_versions.c.key, "names"))
-_VERSIONS_FOR: Final = _VERSIONS.where(keys.c.purpose == bindparam("purpose"))
-_LOCATIONS: Final = (
-    select(key_locations)
-    .where(any_of(key_locations.c.key, "names"))
-    .order_by(key_locations.c.position)
+from service.store.paging import limit_of, name_after, page_of
+from service.store.schema import key_versions, keys
+from service.store.sql import database_now
+
+_OF_PUBLIC_KEY: Final = select(key_versions.c.key, key_versions.c.version).where(
+    key_versions.c.public_key == bindparam("public_key")
 )
 
 
@@ -52,12 +58,7 @@ class StoredKeyCatalog:
         self._database = database
 
     def get(self, name: str) -> Key | None:
-        def run(connection: Connection) -> Key | None:
-            rows = connection.execute(_KEY, {"name": name}).all()
-            found = _keys(connection, rows)
-            return found[0] if found else None
-
-        return self._database.read(run)
+        return self._database.read(partial(_get, name))
 
     def list(self, purpose: Purpose | None, page: PageRequest) -> Page[Key]:
         """By name."""
@@ -71,133 +72,147 @@ class StoredKeyCatalog:
 
         def run(connection: Connection) -> Page[Key]:
             rows = connection.execute(query).all()
-            built = dict(zip((row.name for row in rows), _keys(connection, rows), strict=True))
+            built = dict(zip((row.name for row in rows), keys_from(connection, rows), strict=True))
             return page_of(rows, page, lambda row: built[row.name], lambda row: str(row.name))
 
         return self._database.read(run)
 
     def trusted_by_purpose(self, purpose: Purpose) -> Sequence[KeyVersion]:
         def run(connection: Connection) -> Sequence[KeyVersion]:
-            rows = connection.execute(_VERSIONS_FOR, {"purpose": purpose.value}).all()
-            return _versions(connection, rows)
+            rows = connection.execute(VERSIONS_FOR, {"purpose": purpose.value}).all()
+            return versions_from(connection, rows)
 
         return self._database.read(run)
 
-    def create(self, key: Key, generated: GeneratedKey, *, actor: str) -> Key:
-        version = KeyVersion(
-            key=key.name,
-            version=1,
-            purpose=key.purpose,
-            algorithm=key.algorithm,
-            state=KeyState.ACTIVE,
-            cka_id=generated.cka_id,
-            public_key=generated.public_key,
-            locations=(generated.location,),
-            created_at=key.created_at,
-            attributes=generated.attributes,
+    def compromised(self) -> Sequence[KeyVersion]:
+        return self._database.read(
+            lambda connection: versions_from(connection, connection.execute(COMPROMISED).all())
         )
+
+    def by_public_key(self, public_key: bytes) -> KeyVersion | None:
+        def run(connection: Connection) -> KeyVersion | None:
+            row = connection.execute(_OF_PUBLIC_KEY, {"public_key": public_key}).first()
+            if row is None:
+                return None
+            return version_of(_get(row.key, connection), row.key, row.version)
+
+        return self._database.read(run)
+
+    def create(
+        self,
+        key: Key,
+        generated: GeneratedKey,
+        *,
+        actor: str,
+        state: KeyState = KeyState.ACTIVE,
+        adopted: bool = False,
+    ) -> Key:
+        version = lifecycle.first(key, generated, state=state)
+
+        def run(connection: Connection) -> Key:
+            if connection.execute(BY_NAME, {"name": key.name}).first() is not None:
+                raise KeyExistsError(f"there is a key {key.name}")
+            insert_key(connection, key)
+            insert_version(connection, version)
+            _record(connection, [key_events.made(version, actor=actor, adopted=adopted)])
+            return lifecycle.with_versions(key, [version])
+
         try:
-            self._database.write(partial(_create, key, version, actor=actor))
+            return self._database.write(run)
         except IntegrityError as error:
-            raise KeyExistsError from error
-        return replace(key, versions=(version,))
+            # Made by another process at this very moment, or the same key pair.
+            if self.get(key.name) is not None:
+                raise KeyExistsError(f"there is a key {key.name}") from error
+            raise PublicKeyTakenError from error
+
+    def add_version(
+        self,
+        new: NewVersion,
+        generated: GeneratedKey,
+        *,
+        created_at: datetime,
+        actor: str,
+        adopted: bool = False,
+    ) -> KeyVersion:
+        def run(connection: Connection) -> KeyVersion:
+            key = _locked(connection, new.key)
+            made, *replaced = lifecycle.added(key, new, generated, created_at=created_at)
+            for version in replaced:
+                update_version(connection, version)
+            insert_version(connection, made)
+            retired = [version_of(key, key.name, version.version) for version in replaced]
+            events = [key_events.made(made, actor=actor, adopted=adopted)]
+            _record(connection, [*events, *key_events.replaced(retired, made, actor=actor)])
+            return made
+
+        try:
+            return self._database.write(run)
+        except IntegrityError as error:
+            raise PublicKeyTakenError from error
+
+    def add_location(self, name: str, number: int, place: Location, *, actor: str) -> KeyVersion:
+        def run(connection: Connection) -> KeyVersion:
+            version = version_of(_locked(connection, name), name, number)
+            placed = lifecycle.placed(version, place)
+            if placed != version:
+                update_version(connection, placed)
+                _record(connection, [key_events.placed(placed, place, actor=actor)])
+            return placed
+
+        try:
+            return self._database.write(run)
+        except IntegrityError as error:
+            raise PublicKeyTakenError(
+                "another version lies on this token under the same CKA_ID"
+            ) from error
+
+    def move(self, move: Move, *, actor: str) -> KeyVersion:
+        def run(connection: Connection) -> KeyVersion:
+            key = _locked(connection, move.key)
+            before = version_of(key, move.key, move.version)
+            after, *replaced = lifecycle.moved(key, move)
+            for version in (*replaced, after):
+                update_version(connection, version)
+            retired = [version_of(key, key.name, version.version) for version in replaced]
+            now = database_now(connection)
+            events = [key_events.moved(before, after, move, actor=actor)]
+            events += key_events.replaced(retired, after, actor=actor)
+            record(connection, events, now=now)
+            if after.state is KeyState.COMPROMISED:
+                open_finding(connection, _compromise(after, actor), now=now)
+            return after
+
+        return self._database.write(run)
 
 
-def _create(key: Key, version: KeyVersion, connection: Connection, *, actor: str) -> None:
-    created_at = to_millis(key.created_at)
-    connection.execute(
-        keys.insert(),
+def _get(name: str, connection: Connection) -> Key | None:
+    found = keys_from(connection, connection.execute(BY_NAME, {"name": name}).all())
+    return found[0] if found else None
+
+
+def _locked(connection: Connection, name: str) -> Key:
+    key = locked_key(connection, name)
+    if key is None:
+        raise KeyNotFoundError(f"there is no key {name!r}")
+    return key
+
+
+def _record(connection: Connection, events: Sequence[AuditEvent]) -> None:
+    record(connection, events, now=database_now(connection))
+
+
+def _compromise(version: KeyVersion, actor: str) -> NewFinding:
+    since = version.compromised_since
+    return NewFinding(
+        KEY_COMPROMISED,
+        Severity.CRITICAL,
+        version.subject,
         {
-            "name": key.name,
-            "purpose": key.purpose.value,
-            "algorithm": key.algorithm.value,
-            "created_at": created_at,
-        },
-    )
-    connection.execute(
-        key_versions.insert(),
-        {
-            "key": version.key,
-            "version": version.version,
-            "state": version.state.value,
-            "cka_id": version.cka_id,
-            "public_key": version.public_key,
-            "attributes": dump(asdict(version.attributes)),
-            "created_at": created_at,
-            "compromised_since": None,
-            "ever_compromised": False,
-        },
-    )
-    connection.execute(
-        key_locations.insert(),
-        [
-            {
-                "key": version.key,
-                "version": version.version,
-                "position": position,
-                **asdict(location),
-            }
-            for position, location in enumerate(version.locations)
-        ],
-    )
-    event = AuditEvent(
-        action="key.created",
-        actor=actor,
-        subject=key.name,
-        details={
-            "algorithm": key.algorithm,
-            "attributes": asdict(version.attributes),
-            "cka_id": version.cka_id.hex(),
+            "by": actor,
             "fingerprint": version.fingerprint,
-            "locations": [asdict(location) for location in version.locations],
-            "purpose": key.purpose,
+            "key": version.key,
+            "reason": version.compromise_reason,
+            "since": None if since is None else rfc3339(since),
             "version": version.version,
         },
     )
-    record(connection, [event], now=database_now(connection))
-
-
-def _keys(connection: Connection, rows: Sequence[Row[Any]]) -> Sequence[Key]:
-    names = [row.name for row in rows]
-    versions: dict[str, list[KeyVersion]] = {name: [] for name in names}
-    found = connection.execute(_VERSIONS_OF, {"names": names}).all()
-    for version in _versions(connection, found):
-        versions[version.key].append(version)
-    return [
-        Key(
-            name=row.name,
-            purpose=Purpose(row.purpose),
-            algorithm=Algorithm(row.algorithm),
-            created_at=from_millis(row.created_at),
-            versions=tuple(versions[row.name]),
-        )
-        for row in rows
-    ]
-
-
-def _versions(connection: Connection, rows: Iterable[Row[Any]]) -> Sequence[KeyVersion]:
-    listed = list(rows)
-    names = sorted({row.key for row in listed})
-    locations: dict[tuple[str, int], list[Location]] = {}
-    for row in connection.execute(_LOCATIONS, {"names": names}):
-        place = Location(row.token, row.serial, row.state)
-        locations.setdefault((row.key, row.version), []).append(place)
-    return [
-        KeyVersion(
-            key=row.key,
-            version=row.version,
-            purpose=Purpose(row.purpose),
-            algorithm=Algorithm(row.algorithm),
-            state=KeyState(row.state),
-            cka_id=row.cka_id,
-            public_key=row.public_key,
-            locations=tuple(locations.get((row.key, row.version), ())),
-            created_at=from_millis(row.created_at),
-            attributes=Attributes(**orjson.loads(row.attributes)),
-            compromised_since=None
-            if row.compromised_since is None
-            else from_millis(row.compromised_since),
-            ever_compromised=row.ever_compromised,
-        )
-        for row in listed
-    ]

@@ -4,6 +4,8 @@
   databases. Whatever comes to be known of such a row later is written in another table.
 - `signatures` keeps its evidence: triggers refuse DELETE, and UPDATE of anything but
   `standing`. A partial unique index lets one signature stand for each statement.
+- Of one code and subject one finding is open: a partial unique index. Lists of withdrawals are
+  numbered without gaps by their primary key, so that of two issuers at once one fails.
 - A lease is (`owner`, `fencing`, `lease_until`) by the database's clock. `fencing` never goes
   back, not even over a release. An intent's lease is never passed on (a retry makes a new
   intent) and its owner is unique to the run, so that it needs no fencing number.
@@ -29,10 +31,12 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     literal_column,
+    text,
 )
 
-HEAD: Final = "r0002"
+HEAD: Final = "r0003"
 """The revision that this schema is; a test compares it with the newest migration."""
 
 metadata: Final = MetaData(
@@ -95,6 +99,14 @@ key_versions: Final = Table(
     _number("created_at"),
     _number("compromised_since", null=True),
     _flag("ever_compromised"),
+    Column("algorithm", Text, nullable=False, server_default=""),
+    Column(
+        "alongside",
+        Boolean(create_constraint=False),
+        nullable=False,
+        server_default=false(),
+    ),
+    _text("compromise_reason", null=True),
     UniqueConstraint("public_key"),
     _one_of("state", "staged", "active", "suspended", "retired", "compromised", "destroyed"),
 )
@@ -108,7 +120,10 @@ key_locations: Final = Table(
     _text("token"),
     _text("serial"),
     _text("state"),
+    Column("cka_id", LargeBinary, nullable=False, server_default=text("''")),
     ForeignKeyConstraint(["key", "version"], ["key_versions.key", "key_versions.version"]),
+    # The version's own, repeated so that the database can refuse two versions in one place.
+    Index("ux_key_locations_place", "token", "serial", "cka_id", unique=True),
 )
 
 credentials: Final = Table(
@@ -312,4 +327,43 @@ pin_latches: Final = Table(
     Column("token", Text, primary_key=True),
     Column("fingerprint", Text, primary_key=True),
     _number("latched_at"),
+)
+
+findings: Final = Table(
+    "findings",
+    metadata,
+    _seq(),
+    _text("id"),
+    _text("code"),
+    _text("severity"),
+    _text("subject"),
+    _text("evidence"),
+    _number("opened_at"),
+    _number("closed_at", null=True),
+    UniqueConstraint("id"),
+    _one_of("severity", "critical", "high", "medium", "low"),
+    sqlite_autoincrement=True,
+)
+STILL_OPEN: Final = findings.c.closed_at.is_(None)
+Index(
+    "ux_findings_open",
+    findings.c.code,
+    findings.c.subject,
+    unique=True,
+    sqlite_where=STILL_OPEN,
+    postgresql_where=STILL_OPEN,
+)
+
+withdrawal_lists: Final = Table(
+    "withdrawal_lists",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    _number("issued_at"),
+    _number("valid_until"),
+    _text("content"),
+    _text("key"),
+    Column("version", Integer, nullable=False),
+    _bytes("payload"),
+    _bytes("signature"),
+    ForeignKeyConstraint(["key", "version"], ["key_versions.key", "key_versions.version"]),
 )

@@ -7,6 +7,7 @@ from typing import Final
 from service.store.audit import StoredAuditTrail
 from service.store.credentials import StoredCredentialBook
 from service.store.database import Database
+from service.store.findings import StoredFindings
 from service.store.gauges import OutboxGauge
 from service.store.health import StoredHealth
 from service.store.idempotency import StoredIdempotencyLedger
@@ -29,6 +30,7 @@ class Store:
         self.journal: Final = StoredJournal(self._database)
         self.outbox: Final = StoredOutbox(self._database)
         self.keys: Final = StoredKeyCatalog(self._database)
+        self.findings: Final = StoredFindings(self._database)
         self.credentials: Final = StoredCredentialBook(self._database)
         self.audit: Final = StoredAuditTrail(self._database)
         self.leases: Final = StoredLeases(self._database)

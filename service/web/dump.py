@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from service.domain.callers import Credential
 from service.domain.clock import rfc3339
 from service.domain.digests import Descriptor, Digest
+from service.domain.findings import Finding
 from service.domain.keys import Key, KeyVersion
 from service.domain.outbox import AttachmentStatus, OrderStatus
 from service.domain.pages import Page
@@ -126,10 +127,13 @@ def key(found: Key, *, with_custody: bool) -> JSONObject:
 
 def key_version(found: KeyVersion, *, with_custody: bool) -> JSONObject:
     body: JSONObject = {
+        "key": found.key,
         "version": found.version,
         "state": found.state,
+        "algorithm": found.algorithm,
         "public_key": public_key(found.public_key).pem(),
         "fingerprint": found.fingerprint,
+        "compromised": found.ever_compromised,
         "compromised_since": _moment(found.compromised_since),
         "created_at": rfc3339(found.created_at),
     }
@@ -139,6 +143,7 @@ def key_version(found: KeyVersion, *, with_custody: bool) -> JSONObject:
             {"token": place.token, "serial": place.serial, "state": place.state}
             for place in found.locations
         ]
+        body["cka_id"] = found.cka_id.hex()
         body["attributes"] = {
             "sensitive": attributes.sensitive,
             "extractable": attributes.extractable,
@@ -147,6 +152,18 @@ def key_version(found: KeyVersion, *, with_custody: bool) -> JSONObject:
             "local": attributes.local,
         }
     return body
+
+
+def finding(found: Finding) -> JSONObject:
+    return {
+        "id": found.id,
+        "code": found.code,
+        "severity": found.severity,
+        "subject": found.subject,
+        "evidence": dict(found.evidence),
+        "opened": rfc3339(found.opened_at),
+        "closed": _moment(found.closed_at),
+    }
 
 
 def jwk(found: KeyVersion) -> JSONObject:

@@ -168,9 +168,16 @@ def _answer(status: int, described: Answer) -> dict[str, Any]:
     }
 
 
-def _content(content_type: str, schema: type[Schema] | None) -> Any:
-    if schema is not None:
-        return schema
+def _content(content_type: str, schema: type[Schema] | tuple[type[Schema], ...] | None) -> Any:
+    match schema:
+        case None:
+            pass
+        case (single,):
+            return single
+        case tuple():
+            return {"oneOf": list(schema)}
+        case _:
+            return schema
     # OpenAPI 3.1, 4.8.14.1: binary content is described by its media type alone.
     return {} if content_type.startswith("image/") else {"type": "string"}
 

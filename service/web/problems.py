@@ -51,6 +51,9 @@ STATUS: Final = MappingProxyType(
         errors.KeyExistsError: HTTPStatus.CONFLICT,
         errors.KeyNotNamedError: HTTPStatus.UNPROCESSABLE_ENTITY,
         errors.KeyNotUsableError: HTTPStatus.CONFLICT,
+        errors.KeyMoveForbiddenError: HTTPStatus.CONFLICT,
+        errors.PublicKeyTakenError: HTTPStatus.CONFLICT,
+        errors.LogKeyMissingError: HTTPStatus.SERVICE_UNAVAILABLE,
         errors.UnsupportedAlgorithmError: HTTPStatus.UNPROCESSABLE_ENTITY,
         errors.KeyUnprotectedError: HTTPStatus.UNPROCESSABLE_ENTITY,
         errors.KeyNotAdoptableError: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -118,6 +121,8 @@ def document(error: ServiceError) -> dict[str, object]:
             body["errors"] = faults
         case errors.ForbiddenError(reasons=reasons) | errors.PolicyDeniedError(reasons=reasons):
             body["reasons"] = reasons
+        case errors.KeyMoveForbiddenError(allowed=allowed):
+            body["allowed"] = allowed
         case _:
             pass
     return body

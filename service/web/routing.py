@@ -35,14 +35,17 @@ MAX_QUERY_VALUE_CHARS: Final = 2048  # a reference with room; cursors are shorte
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One documented answer: its media types, each with its schema (None for plain text)."""
+    """One documented answer: its media types, each with its schema.
+
+    None is plain text; of several schemas the answer fits one.
+    """
 
     description: str
-    content: Mapping[str, type[Schema] | None]
+    content: Mapping[str, type[Schema] | tuple[type[Schema], ...] | None]
 
 
-def in_json(description: str, schema: type[Schema]) -> Answer:
-    return Answer(description, {"application/json": schema})
+def in_json(description: str, *schemas: type[Schema]) -> Answer:
+    return Answer(description, {"application/json": schemas})
 
 
 @dataclass(frozen=True, slots=True)

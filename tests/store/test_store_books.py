@@ -17,6 +17,7 @@ from service.domain.errors import (
     InvalidRequestError,
     KeyExistsError,
     LeaseLostError,
+    PublicKeyTakenError,
     RequestInProgressError,
     ServiceError,
 )
@@ -60,7 +61,7 @@ def test_a_name_or_a_public_key_that_is_taken_is_refused_without_a_trace(store: 
     with pytest.raises(KeyExistsError):
         store.keys.create(same_name, generated, actor="custodian")
     _, same_public_key = a_key()
-    with pytest.raises(KeyExistsError):
+    with pytest.raises(PublicKeyTakenError):
         store.keys.create(key, same_public_key, actor="custodian")
     assert store.keys.list(None, FIRST).items == (made,)
     assert actions(store) == ["key.created"]

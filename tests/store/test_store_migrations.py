@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import stat
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
 
-from service.domain.errors import StoreUnavailableError
-from service.store import Store
+from service.domain.errors import PublicKeyTakenError, StoreUnavailableError
+from service.domain.keys import Algorithm, Attributes, GeneratedKey, Location
+from service.store import Store, migrate
 from service.store.database import Database
 from service.store.migrate import config, current_is_head, upgrade
 from service.store.schema import HEAD, metadata
@@ -192,3 +195,29 @@ def test_replacing_a_row_is_refused_too(sqlite_store_url: str, table: str) -> No
 def test_truncating_the_record_is_refused(postgres_store_url: str, table: str) -> None:
     with pytest.raises(DBAPIError, match="append-only"):
         run(postgres_store_url, f"TRUNCATE {table} CASCADE")
+
+
+def test_keys_of_the_trunk_are_kept_by_the_life_cycle(empty_url: str) -> None:
+    with migrate._exclusively(empty_url) as connection:
+        command.upgrade(config(connection), "r0001")
+        for statement in (
+            "INSERT INTO keys VALUES ('release', 'image', 'rsa-3072', 1000)",
+            "INSERT INTO key_versions VALUES ('release', 1, 'active', :id, :pk, '{}', 1, NULL, false)",
+            "INSERT INTO key_locations VALUES ('release', 1, 0, 'token', 'serial', 'present')",
+        ):
+            values = {"id": b"id-1", "pk": b"public"} if ":id" in statement else {}
+            connection.execute(text(statement), values)
+    upgrade(empty_url)
+    store = Store(empty_url)
+    key = store.keys.get("release")
+    assert key is not None
+    (version,) = key.versions
+    assert (version.algorithm, version.alongside) == (Algorithm.RSA_3072, False)
+    assert version.compromise_reason is None
+    with pytest.raises(PublicKeyTakenError):
+        store.keys.create(
+            replace(key, name="other", versions=()),
+            GeneratedKey(b"id-1", b"another", Location("token", "serial"), Attributes()),
+            actor="custodian",
+        )
+    store.close()

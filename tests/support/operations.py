@@ -17,6 +17,8 @@ from typing import Any, TypeVar, cast
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
+from service.domain import lifecycle
+from service.domain.acts import ActKind
 from service.domain.audit import AuditEvent
 from service.domain.callers import Caller, Credential, Role
 from service.domain.clock import SystemClock
@@ -33,6 +35,7 @@ from service.domain.errors import (
     KeyNotAdoptableError,
     KeyNotFoundError,
     KeyUnprotectedError,
+    PublicKeyTakenError,
     RequestInProgressError,
     ServiceError,
     StoreUnavailableError,
@@ -41,6 +44,7 @@ from service.domain.errors import (
     UnsupportedFormatError,
     by_code,
 )
+from service.domain.findings import KEY_COMPROMISED, Finding, NewFinding, Severity
 from service.domain.ids import new_id
 from service.domain.keys import (
     Algorithm,
@@ -53,6 +57,7 @@ from service.domain.keys import (
     Purpose,
     Scheme,
 )
+from service.domain.lifecycle import Move, NewVersion
 from service.domain.outbox import AttachmentStatus, OrderKind, OrderState, OrderStatus
 from service.domain.pages import Page, PageRequest
 from service.domain.references import Reference, Repository
@@ -69,11 +74,25 @@ from service.domain.signing import (
 from service.domain.tokens import new_token
 from service.domain.verdicts import ImageVerdict, Reason, ReasonCode, SignatureVerdict, Verdict
 from service.identity import TokenAuthenticator
-from service.operations import Credentials, Keys, Metrics, Operations, Readiness, Records, Slots
+from service.operations import (
+    Credentials,
+    Custody,
+    Keys,
+    Metrics,
+    Operations,
+    Readiness,
+    Records,
+    SeeFindings,
+    Slots,
+)
+from service.operations.acts import Acts
+from service.operations.adopt_key import AdoptKey
+from service.operations.generate_key import GenerateKey, Generation
+from service.operations.move_version import DestroyVersion, MoveVersion
 from service.policy.patterns import any_matches
 from service.ports.hsm import TokenStatus
 from service.ports.metrics import OUTBOX_ORDERS, Reading
-from service.ports.store import Lease, SignatureFilter
+from service.ports.store import FindingFilter, Lease, SignatureFilter
 from tests.support.memory import MemoryMeter
 
 T = TypeVar("T")
@@ -124,6 +143,7 @@ class MemoryBook:
 class MemoryCatalog:
     def __init__(self) -> None:
         self.keys: dict[str, Key] = {}
+        self.findings = MemoryFindings()
 
     def get(self, name: str) -> Key | None:
         return self.keys.get(name)
@@ -134,57 +154,121 @@ class MemoryCatalog:
     def trusted_by_purpose(self, purpose: Purpose) -> Sequence[KeyVersion]:
         return [v for k in self.keys.values() if k.purpose is purpose for v in k.versions]
 
-    def create(self, key: Key, generated: GeneratedKey, *, actor: str) -> Key:
+    def compromised(self) -> Sequence[KeyVersion]:
+        return [v for k in self.keys.values() for v in k.versions if v.ever_compromised]
+
+    def by_public_key(self, public_key: bytes) -> KeyVersion | None:
+        every = (v for k in self.keys.values() for v in k.versions)
+        return next((v for v in every if v.public_key == public_key), None)
+
+    def create(
+        self,
+        key: Key,
+        generated: GeneratedKey,
+        *,
+        actor: str,
+        state: KeyState = KeyState.ACTIVE,
+        adopted: bool = False,
+    ) -> Key:
         if key.name in self.keys:
-            raise KeyExistsError
-        version = KeyVersion(
-            key=key.name,
-            version=1,
-            purpose=key.purpose,
-            algorithm=key.algorithm,
-            state=KeyState.ACTIVE,
-            cka_id=generated.cka_id,
-            public_key=generated.public_key,
-            locations=(generated.location,),
-            created_at=key.created_at,
-            attributes=generated.attributes,
-        )
-        made = self.keys[key.name] = replace(key, versions=(version,))
+            raise KeyExistsError(f"there is a key {key.name}")
+        self._refuse_taken(generated)
+        return self._put(key, lifecycle.first(key, generated, state=state))
+
+    def add_version(
+        self,
+        new: NewVersion,
+        generated: GeneratedKey,
+        *,
+        created_at: datetime,
+        actor: str,
+        adopted: bool = False,
+    ) -> KeyVersion:
+        key = self._key(new.key)
+        self._refuse_taken(generated)
+        changed = lifecycle.added(key, new, generated, created_at=created_at)
+        self._put(key, *changed)
+        return changed[0]
+
+    def add_location(self, name: str, number: int, place: Location, *, actor: str) -> KeyVersion:
+        key = self._key(name)
+        placed = lifecycle.placed(lifecycle.version_of(key, name, number), place)
+        self._put(key, placed)
+        return placed
+
+    def move(self, move: Move, *, actor: str) -> KeyVersion:
+        key = self._key(move.key)
+        changed = lifecycle.moved(key, move)
+        self._put(key, *changed)
+        if move.to is KeyState.COMPROMISED:
+            self.findings.open(NewFinding(KEY_COMPROMISED, Severity.CRITICAL, move.subject))
+        return changed[0]
+
+    def _key(self, name: str) -> Key:
+        if name not in self.keys:
+            raise KeyNotFoundError(f"there is no key {name!r}")
+        return self.keys[name]
+
+    def _put(self, key: Key, *changed: KeyVersion) -> Key:
+        made = self.keys[key.name] = lifecycle.with_versions(key, changed)
         return made
+
+    def _refuse_taken(self, generated: GeneratedKey) -> None:
+        if self.by_public_key(generated.public_key) is not None:
+            raise PublicKeyTakenError
+
+
+class MemoryFindings:
+    def __init__(self) -> None:
+        self.items: list[Finding] = []
+
+    def open(self, found: NewFinding) -> bool:
+        if any((f.code, f.subject) == (found.code, found.subject) for f in self._open()):
+            return False
+        number = len(self.items) + 1
+        self.items.append(
+            Finding(
+                f"fnd_{number}",
+                found.code,
+                found.severity,
+                found.subject,
+                found.evidence,
+                SystemClock().now(),
+            )
+        )
+        return True
+
+    def close(self, code: str, subject: str) -> bool:
+        for index, known in enumerate(self.items):
+            if known in self._open() and (known.code, known.subject) == (code, subject):
+                self.items[index] = replace(known, closed_at=SystemClock().now())
+                return True
+        return False
+
+    def list(self, wanted: FindingFilter, page: PageRequest) -> Page[Finding]:
+        chosen = [
+            found
+            for found in reversed(self.items)
+            if wanted.code in {None, found.code}
+            and wanted.severity in {None, found.severity}
+            and wanted.is_open in {None, found.closed_at is None}
+        ]
+        return paged(chosen, page)
+
+    def _open(self) -> list[Finding]:
+        return [found for found in self.items if found.closed_at is None]
 
 
 class SoftwareMaker:
     """Makes elliptic keys in memory and forgets the private half.
 
-    `lying` are keys that others put on the token, by URI. `gone` are the CKA_IDs destroyed.
-    `fault` is what the next adoption or destruction meets.
+    `lying` are keys that others have put on its tokens, by URI; they fit whatever public key
+    is given, as only a token could tell.
     """
 
     def __init__(self) -> None:
         self.lying: dict[str, GeneratedKey] = {}
-        self.gone: list[bytes] = []
-        self.fault: ServiceError | None = None
-
-    def adopt(self, uri: str, public_key: bytes | None, *, allow_extractable: bool) -> GeneratedKey:
-        self._meet_fault()
-        found = self.lying.get(uri)
-        if found is None or public_key not in (None, found.public_key):
-            raise KeyNotAdoptableError(f"no private key is {uri}")
-        if found.attributes.extractable is not False and not allow_extractable:
-            raise KeyUnprotectedError
-        return found
-
-    def attributes(self, version: KeyVersion) -> Attributes:
-        return version.attributes
-
-    def destroy(self, version: KeyVersion) -> None:
-        self._meet_fault()
-        if version.cka_id not in self.gone:
-            self.gone.append(version.cka_id)
-
-    def _meet_fault(self) -> None:
-        if self.fault is not None:
-            raise self.fault
+        self.destroyed: list[str] = []
 
     def generate(self, name: str, algorithm: Algorithm, token: str | None) -> GeneratedKey:
         if token not in {None, "test"}:
@@ -201,6 +285,20 @@ class SoftwareMaker:
         return GeneratedKey(
             name.encode(), spki(public), Location("test", "0001"), Attributes(sensitive=True)
         )
+
+    def adopt(self, uri: str, public_key: bytes | None, *, allow_extractable: bool) -> GeneratedKey:
+        found = self.lying.get(uri)
+        if found is None or found.public_key != public_key:
+            raise KeyNotAdoptableError(f"no private key is {uri}")
+        if found.attributes.extractable is not False and not allow_extractable:
+            raise KeyUnprotectedError
+        return found
+
+    def attributes(self, version: KeyVersion) -> Attributes:
+        return version.attributes
+
+    def destroy(self, version: KeyVersion) -> None:
+        self.destroyed.append(version.subject)
 
 
 def spki(public: Any) -> bytes:
@@ -245,6 +343,9 @@ class MemoryTokens:
     def check(self) -> None:
         if self.fault is not None:
             raise self.fault
+
+    def locate(self, versions: Sequence[KeyVersion]) -> Sequence[tuple[Location, ...]]:
+        return [version.locations for version in versions]
 
     def label_of(self, token: str) -> str:
         if token != "test":
@@ -565,6 +666,8 @@ class World:
     journal: MemoryJournal
     signing: SoftwareSigning
     tokens: MemoryTokens
+    maker: SoftwareMaker
+    audit: MemoryAudit
     health: MemoryHealth
     meter: MemoryMeter
     gauges: MemoryGauges
@@ -574,18 +677,31 @@ class World:
         return {"Authorization": f"Bearer {self.bearer[role]}"}
 
 
-def new_world(*, release_key: bool = True) -> World:
+def new_world(*, release_key: bool = True, allow_extractable: bool = False) -> World:
     clock = SystemClock()
     book, catalog, journal = MemoryBook(), MemoryCatalog(), MemoryJournal()
     tokens, health, audit = MemoryTokens(), MemoryHealth(), MemoryAudit()
     meter, gauges = MemoryMeter(), MemoryGauges()
     signing = SoftwareSigning(journal, catalog)
+    maker, leases, move = SoftwareMaker(), MemoryLeases(), MoveVersion(catalog)
+    acts = Acts(
+        {
+            ActKind.GENERATE: GenerateKey(catalog, maker, leases, audit, clock),
+            ActKind.ADOPT: AdoptKey(catalog, maker, leases, clock, lambda: allow_extractable),
+            ActKind.ACTIVATE: move,
+            ActKind.UNSUSPEND: move,
+            ActKind.RETIRE: move,
+            ActKind.DESTROY: DestroyVersion(catalog, maker, leases, audit),
+        }
+    )
     records = Records(cast("Any", journal), cast("Any", journal))
     operations = Operations(
         authenticator=TokenAuthenticator(book, clock),
         sign=cast("Any", signing),
         verify=cast("Any", NamedVerdicts()),
-        keys=Keys(catalog, SoftwareMaker(), MemoryLeases(), audit, clock),
+        keys=Keys(catalog, tokens),
+        custody=Custody(acts, catalog, audit, clock),
+        findings=SeeFindings(catalog.findings),
         credentials=Credentials(book, clock),
         records=records,
         slots=Slots(tokens, MemoryLatch(), audit),
@@ -599,16 +715,23 @@ def new_world(*, release_key: bool = True) -> World:
         credential = Credential(caller, token_hash, clock.now() - timedelta(days=1))
         book.create(credential, actor="test", only_if_no_admin=False)
     world = World(
-        operations, book, catalog, journal, signing, tokens, health, meter, gauges, bearer
+        operations,
+        book,
+        catalog,
+        journal,
+        signing,
+        tokens,
+        maker,
+        audit,
+        health,
+        meter,
+        gauges,
+        bearer,
     )
     if release_key:
         custodian = book.credentials["custodian"].caller
-        operations.keys.create(
-            custodian,
-            name="release",
-            purpose=Purpose.IMAGE,
-            algorithm=Algorithm.EC_P256,
-            token=None,
+        operations.custody.generate(
+            custodian, Generation("release", Purpose.IMAGE, Algorithm.EC_P256, None)
         )
     return world
 

@@ -1,7 +1,8 @@
-"""Signing keys and their public halves. Reading is public; making one needs a custodian."""
+"""Signing keys and their public halves. Reading is public; where keys lie is not."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from flask import Response, request
@@ -9,6 +10,7 @@ from flask import Response, request
 from service.domain import errors
 from service.domain.callers import Caller
 from service.domain.keys import KeyVersion
+from service.domain.lifecycle import version_of
 from service.domain.public_keys import public_key
 from service.policy.decisions import Allow
 from service.policy.roles import Action, may
@@ -23,9 +25,7 @@ from service.web.schemas.keys import (
     KeyQuery,
     KeySchema,
     KeyVersionSchema,
-    NewKeySchema,
     PublicKeyQuery,
-    WantedKey,
 )
 
 routes = Routes("keys", "Signing keys and their public halves.")
@@ -52,33 +52,9 @@ def _sees_custody(caller: Caller | None) -> bool:
 def list_keys(call: Call) -> Response:
     query, with_custody = call.query(), _sees_custody(call.caller_if_any())
     found = call.operations.keys.list(query.get("purpose"), page_request(query))
+    if with_custody:
+        found = replace(found, items=tuple(call.operations.keys.located(found.items)))
     return answer(dump.page(found, lambda key: dump.key(key, with_custody=with_custody)))
-
-
-@routes.add(
-    "POST",
-    "/v1/keys",
-    summary="Make a key on a token (role custodian)",
-    body=NewKeySchema,
-    answers={201: in_json("The key, its first version active.", KeySchema)},
-    errors=(
-        errors.ForbiddenError,
-        errors.KeyExistsError,
-        errors.InvalidRequestError,
-        errors.TokenNotFoundError,
-        errors.HSMUnavailableError,
-    ),
-)
-def create_key(call: Call) -> Response:
-    wanted: WantedKey = call.body()
-    made = call.operations.keys.create(
-        call.caller,
-        name=wanted.name,
-        purpose=wanted.purpose,
-        algorithm=wanted.algorithm,
-        token=wanted.token,
-    )
-    return answer(dump.key(made, with_custody=_sees_custody(call.caller)), 201)
 
 
 @routes.add(
@@ -90,8 +66,11 @@ def create_key(call: Call) -> Response:
     errors=(errors.KeyNotFoundError,),
 )
 def show_key(call: Call, name: str) -> Response:
+    with_custody = _sees_custody(call.caller_if_any())
     found = call.operations.keys.get(name)
-    return answer(dump.key(found, with_custody=_sees_custody(call.caller_if_any())))
+    if with_custody:
+        [found] = call.operations.keys.located([found])
+    return answer(dump.key(found, with_custody=with_custody))
 
 
 @routes.add(
@@ -103,10 +82,13 @@ def show_key(call: Call, name: str) -> Response:
     errors=(errors.KeyNotFoundError,),
 )
 def show_version(call: Call, name: str, number: int) -> Response:
-    found = call.operations.keys.get(name).version(number)
-    if found is None:
-        raise errors.KeyNotFoundError(f"key {name!r} has no version {number}")
-    return answer(dump.key_version(found, with_custody=_sees_custody(call.caller_if_any())))
+    with_custody = _sees_custody(call.caller_if_any())
+    found = call.operations.keys.get(name)
+    version = version_of(found, name, number)
+    if with_custody:
+        [located] = call.operations.keys.located([replace(found, versions=(version,))])
+        [version] = located.versions
+    return answer(dump.key_version(version, with_custody=with_custody))
 
 
 @routes.add(

@@ -45,3 +45,6 @@ class ProblemSchema(Schema):
         keys=fields.String(), metadata=about("For input: what is wrong, by field.")
     )
     reasons = fields.List(fields.String(), metadata=about("For refusals: every rule that refused."))
+    allowed = fields.List(
+        fields.String(), metadata=about("For a state: the states that are possible instead.")
+    )

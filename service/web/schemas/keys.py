@@ -2,48 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from service.domain.keys import Algorithm, KeyState, Purpose
 from service.web.schemas.common import PageQuery, PageSchema
-from service.web.schemas.fields import Count, Flag, about, name, text
-
-MAX_TOKEN_LABEL_CHARS: Final = 32  # CK_TOKEN_INFO.label has 32 bytes (PKCS#11 2.40, 3.2)
-
-
-@dataclass(frozen=True, slots=True)
-class WantedKey:
-    name: str
-    purpose: Purpose
-    algorithm: Algorithm
-    token: str | None
-
-
-class NewKeySchema(Schema):
-    name = name("Given once and for all.", required=True)
-    purpose = fields.Enum(
-        Purpose,
-        by_value=True,
-        required=True,
-        metadata=about("What the key may sign; purposes never mix."),
-    )
-    algorithm = fields.Enum(
-        Algorithm,
-        by_value=True,
-        load_default=Algorithm.EC_P256,
-        metadata=about("Kind of key pair; P-256 is what all formats accept."),
-    )
-    token = text(
-        "Label of the token to make it on; optional where one is configured.",
-        most=MAX_TOKEN_LABEL_CHARS,
-    )
-
-    @post_load
-    def build(self, data: dict[str, Any], **kwargs: Any) -> WantedKey:
-        return WantedKey(data["name"], data["purpose"], data["algorithm"], data.get("token"))
+from service.web.schemas.fields import Count, Flag, about
 
 
 class KeyQuery(PageQuery):
@@ -65,7 +30,11 @@ class PublicKeyQuery(Schema):
 class LocationSchema(Schema):
     token = fields.String(required=True, metadata=about("Label of the token."))
     serial = fields.String(required=True, metadata=about("Serial number of the token."))
-    state = fields.String(required=True, metadata=about("Whether the key is there."))
+    state = fields.String(
+        required=True,
+        validate=validate.OneOf(["present", "missing", "unavailable"]),
+        metadata=about("Whether the key is there now; unavailable: the token does not answer."),
+    )
 
 
 class AttributesSchema(Schema):
@@ -85,9 +54,13 @@ class AttributesSchema(Schema):
 
 
 class KeyVersionSchema(Schema):
+    key = fields.String(required=True, metadata=about("Name of the key that it is a version of."))
     version = fields.Integer(required=True, metadata=about("Ascending from 1."))
     state = fields.String(
         required=True, validate=validate.OneOf([*KeyState]), metadata=about("Its state.")
+    )
+    algorithm = fields.String(
+        required=True, validate=validate.OneOf([*Algorithm]), metadata=about("Kind of key pair.")
     )
     public_key = fields.String(
         required=True, metadata=about("SubjectPublicKeyInfo as PEM, pinned when it was made.")
@@ -95,13 +68,24 @@ class KeyVersionSchema(Schema):
     fingerprint = fields.String(
         required=True, metadata=about("Hex SHA-256 of the SubjectPublicKeyInfo.")
     )
+    compromised = fields.Boolean(
+        required=True,
+        metadata=about("Whether it ever was: that outlives the state, and its signatures fail."),
+    )
     compromised_since = fields.DateTime(
-        required=True, allow_none=True, metadata=about("From when on its signatures do not count.")
+        required=True,
+        allow_none=True,
+        metadata=about(
+            "Signatures proven to be older still count; null where it is compromised: none does."
+        ),
     )
     created_at = fields.DateTime(required=True, metadata=about("When it was made."))
     locations = fields.List(
         fields.Nested(LocationSchema),
         metadata=about("Where it lies; shown to custodians and auditors only."),
+    )
+    cka_id = fields.String(
+        metadata=about("CKA_ID in hex, by which tokens find it; shown as locations are."),
     )
     attributes = fields.Nested(
         AttributesSchema,
@@ -115,7 +99,9 @@ class KeySchema(Schema):
         required=True, validate=validate.OneOf([*Purpose]), metadata=about("What it may sign.")
     )
     algorithm = fields.String(
-        required=True, validate=validate.OneOf([*Algorithm]), metadata=about("Kind of key pair.")
+        required=True,
+        validate=validate.OneOf([*Algorithm]),
+        metadata=about("Kind of key pair of the first version, and of new ones unless they say."),
     )
     created_at = fields.DateTime(required=True, metadata=about("When it was made."))
     versions = fields.List(

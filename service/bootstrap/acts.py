@@ -1,0 +1,26 @@
+"""Who performs which act of custody."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from service.domain.acts import ActKind
+from service.domain.clock import Clock
+from service.keyring import Keyring
+from service.operations.acts import Performer
+from service.operations.adopt_key import AdoptKey
+from service.operations.generate_key import GenerateKey
+from service.operations.move_version import DestroyVersion, MoveVersion
+from service.store import Store
+
+
+def performers(store: Store, keyring: Keyring, clock: Clock) -> Mapping[ActKind, Performer]:
+    move = MoveVersion(store.keys)
+    return {
+        ActKind.GENERATE: GenerateKey(store.keys, keyring, store.leases, store.audit, clock),
+        ActKind.ADOPT: AdoptKey(store.keys, keyring, store.leases, clock, lambda: False),
+        ActKind.ACTIVATE: move,
+        ActKind.UNSUSPEND: move,
+        ActKind.RETIRE: move,
+        ActKind.DESTROY: DestroyVersion(store.keys, keyring, store.leases, store.audit),
+    }

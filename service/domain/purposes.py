@@ -1,0 +1,54 @@
+"""Keys and versions that were asked for their purpose; to hold one is the proof.
+
+Purposes never mix: cosign takes any attestation by a key for a signature by it, and a log key
+that signs images could sign a tree that nobody knows of. So what signs images takes an
+`ImageVersion`, what signs for the log a `LogVersion`, and mypy refuses to confuse them. There
+is no way to either but the functions of this module; another purpose gets types of its own.
+"""
+
+from __future__ import annotations
+
+from typing import NewType
+
+from service.domain.errors import KeyNotUsableError
+from service.domain.keys import Key, KeyVersion, Purpose
+
+ImageKey = NewType("ImageKey", Key)
+ImageVersion = NewType("ImageVersion", KeyVersion)
+LogVersion = NewType("LogVersion", KeyVersion)
+
+
+def image_key(key: Key) -> ImageKey:
+    """Raises KeyNotUsableError unless the key is for images."""
+    return ImageKey(_checked(key, Purpose.IMAGE))
+
+
+def image_versions(key: ImageKey) -> tuple[ImageVersion, ...]:
+    """Return the active versions.
+
+    Raises:
+        KeyNotUsableError: none is active.
+    """
+    return tuple(ImageVersion(version) for version in _active(key))
+
+
+def log_version(key: Key) -> LogVersion:
+    """Return the newest active version of a log key.
+
+    Raises:
+        KeyNotUsableError: the key is for something else, or no version is active.
+    """
+    return LogVersion(_active(_checked(key, Purpose.LOG))[-1])
+
+
+def _checked(key: Key, purpose: Purpose) -> Key:
+    if key.purpose is not purpose:
+        raise KeyNotUsableError(f"{key.name} is a key for {key.purpose}, not for {purpose}")
+    return key
+
+
+def _active(key: Key) -> tuple[KeyVersion, ...]:
+    found = key.active()
+    if not found:
+        raise KeyNotUsableError(f"no version of {key.name} is active")
+    return found

@@ -1,0 +1,101 @@
+"""What custodians do with keys: each request checked for its role, made an act, and audited.
+
+Whatever policy may want a quorum for goes through `Acts.request`. Stopping a key does not:
+`suspended` and `compromised` need one custodian, and happen at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from service.domain.acts import Act, Performed
+from service.domain.approvals import Approval
+from service.domain.audit import AuditEvent
+from service.domain.callers import Caller
+from service.domain.clock import Clock
+from service.domain.errors import InvalidRequestError, ServiceError
+from service.domain.lifecycle import Move, check_move, version_of
+from service.operations.acts import Acts
+from service.operations.adopt_key import Adoption
+from service.operations.decide import require_action
+from service.operations.generate_key import Generation, summary
+from service.operations.move_version import act_of
+from service.policy.roles import Action
+from service.ports.store import AuditTrail, KeyCatalog
+
+
+@dataclass(frozen=True, slots=True)
+class Custody:
+    acts: Acts
+    catalog: KeyCatalog
+    audit: AuditTrail
+    clock: Clock
+
+    def generate(self, caller: Caller, wanted: Generation) -> Performed | Approval:
+        """Make a key, or a new version of one. The value is the Key or the KeyVersion.
+
+        Raises:
+            ForbiddenError, InvalidRequestError, KeyExistsError, KeyNotFoundError, BusyError,
+            UnsupportedAlgorithmError, KeyUnprotectedError, TokenNotFoundError,
+            HSMUnavailableError, PINRefusedError.
+        """
+        return self._request(caller, Action.CREATE_KEY, wanted.act())
+
+    def adopt(self, caller: Caller, wanted: Adoption) -> Performed | Approval:
+        """Take over a key that lies on a token. The value is the Key or the KeyVersion.
+
+        Raises:
+            ForbiddenError, PolicyDeniedError, InvalidRequestError, PublicKeyTakenError,
+            KeyNotUsableError, UnsupportedAlgorithmError, and what `KeyMaker.adopt` raises.
+        """
+        return self._request(caller, Action.CREATE_KEY, wanted.act())
+
+    def move(self, caller: Caller, move: Move) -> Performed | Approval:
+        """Move a version to another state. The value is the KeyVersion.
+
+        Raises:
+            ForbiddenError, KeyNotFoundError, KeyMoveForbiddenError, InvalidRequestError,
+            BusyError, and what `KeyMaker.destroy` raises.
+        """
+
+        def run() -> Performed | Approval:
+            require_action(caller, Action.CHANGE_KEY)
+            if move.since is not None and move.since > self.clock.now():
+                raise InvalidRequestError(
+                    "since lies in the future", errors={"since": ["in the future"]}
+                )
+            version = version_of(self.catalog.get(move.key), move.key, move.version)
+            check_move(version, move)
+            act = act_of(move, version.state)
+            if act is not None:
+                return self.acts.request(caller, act)
+            moved = self.catalog.move(move, actor=caller.name)
+            return Performed(moved, summary(moved))
+
+        return self._audited(caller, move.subject, f"move to {move.to}", run)
+
+    def _request(self, caller: Caller, action: Action, act: Act) -> Performed | Approval:
+        def run() -> Performed | Approval:
+            require_action(caller, action)
+            return self.acts.request(caller, act)
+
+        return self._audited(caller, act.subject, act.kind.value, run)
+
+    def _audited(
+        self,
+        caller: Caller,
+        subject: str,
+        what: str,
+        run: Callable[[], Performed | Approval],
+    ) -> Performed | Approval:
+        """What is done has its own event; what is refused is told here."""
+        try:
+            return run()
+        except ServiceError as error:
+            if not error.retryable:
+                details = {"act": what, "code": error.code, "detail": str(error)[:500]}
+                self.audit.append(
+                    [AuditEvent("custody.refused", caller.name, subject[:200], details)]
+                )
+            raise

@@ -1,0 +1,148 @@
+"""The act of generation: a new key, or a new version of one (rotation)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.domain.acts import Act, ActKind, Performed
+from service.domain.audit import AuditEvent
+from service.domain.clock import Clock
+from service.domain.errors import KeyExistsError, KeyNotFoundError
+from service.domain.keys import (
+    Algorithm,
+    Key,
+    KeyState,
+    KeyVersion,
+    Purpose,
+    check_fit,
+    parse_name,
+)
+from service.domain.lifecycle import NewVersion, fingerprint_of
+from service.operations.key_lease import held_key
+from service.ports.hsm import KeyMaker
+from service.ports.store import AuditTrail, KeyCatalog, Leases
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What is asked for. With a purpose it is a new key, without one a rotation."""
+
+    name: str
+    purpose: Purpose | None
+    algorithm: Algorithm | None
+    token: str | None
+    state: KeyState = KeyState.ACTIVE
+    alongside: bool = False
+
+    def act(self) -> Act:
+        return Act(
+            ActKind.GENERATE,
+            self.name,
+            {
+                "purpose": None if self.purpose is None else self.purpose.value,
+                "algorithm": None if self.algorithm is None else self.algorithm.value,
+                "token": self.token,
+                "state": self.state.value,
+                "alongside": self.alongside,
+            },
+        )
+
+    @classmethod
+    def of(cls, act: Act) -> Generation:
+        given = act.arguments
+        purpose, algorithm, token = given["purpose"], given["algorithm"], given["token"]
+        return cls(
+            act.subject,
+            None if purpose is None else Purpose(str(purpose)),
+            None if algorithm is None else Algorithm(str(algorithm)),
+            None if token is None else str(token),
+            KeyState(str(given["state"])),
+            bool(given["alongside"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateKey:
+    """Performs it. The value is the Key, or the KeyVersion of a rotation."""
+
+    catalog: KeyCatalog
+    maker: KeyMaker
+    leases: Leases
+    audit: AuditTrail
+    clock: Clock
+
+    def check(self, act: Act) -> str:
+        wanted = Generation.of(act)
+        parse_name(wanted.name)
+        key = self.catalog.get(wanted.name)
+        if wanted.purpose is not None:
+            if key is not None:
+                raise KeyExistsError(f"there is a key {wanted.name}")
+            check_fit(wanted.purpose, wanted.algorithm or Algorithm.EC_P256)
+            return fingerprint_of("no key", wanted.name)
+        if key is None:
+            raise KeyNotFoundError(f"there is no key {wanted.name!r}")
+        check_fit(key.purpose, wanted.algorithm or key.algorithm)
+        return fingerprint_of(wanted.name, key.newest(), [v.version for v in key.active()])
+
+    def perform(self, act: Act, *, actor: str) -> Performed:
+        wanted = Generation.of(act)
+        with held_key(self.leases, wanted.name):
+            self.check(act)
+            key = self.catalog.get(wanted.name)
+            if key is None:
+                return self._new_key(wanted, actor)
+            return self._new_version(wanted, key, actor)
+
+    def _new_key(self, wanted: Generation, actor: str) -> Performed:
+        algorithm = wanted.algorithm or Algorithm.EC_P256
+        if wanted.purpose is None:
+            raise KeyNotFoundError(f"there is no key {wanted.name!r}")
+        key = Key(wanted.name, wanted.purpose, algorithm, self.clock.now())
+        self._begin(key, 1, algorithm, actor)
+        generated = self.maker.generate(_label(key, 1), algorithm, wanted.token)
+        made = self.catalog.create(key, generated, actor=actor, state=wanted.state)
+        return Performed(made, summary(made.versions[0]))
+
+    def _new_version(self, wanted: Generation, key: Key, actor: str) -> Performed:
+        number = key.newest() + 1
+        algorithm = wanted.algorithm or key.algorithm
+        self._begin(key, number, algorithm, actor)
+        generated = self.maker.generate(
+            _label(key, number), algorithm, wanted.token or _token_of(key, wanted)
+        )
+        new = NewVersion(key.name, algorithm, wanted.state, wanted.alongside)
+        made = self.catalog.add_version(new, generated, created_at=self.clock.now(), actor=actor)
+        return Performed(made, summary(made))
+
+    def _begin(self, key: Key, number: int, algorithm: Algorithm, actor: str) -> None:
+        """Told before the token is: what a crash leaves there without a record has this name."""
+        details = {
+            "purpose": key.purpose.value,
+            "algorithm": algorithm.value,
+            "label": _label(key, number),
+        }
+        self.audit.append([AuditEvent("key.generation-begun", actor, key.name, details)])
+
+
+def summary(version: KeyVersion) -> dict[str, object]:
+    """What an approval, and whoever reads of it, is told of the version."""
+    return {
+        "key": version.key,
+        "version": version.version,
+        "state": version.state,
+        "fingerprint": version.fingerprint,
+    }
+
+
+def _label(key: Key, number: int) -> str:
+    """CKA_LABEL: for people who look at the token. Nothing is ever found by it."""
+    return f"{key.name}/{number}"
+
+
+def _token_of(key: Key, wanted: Generation) -> str | None:
+    """A rotation stays on the token where the key is; what stands beside it lies elsewhere."""
+    if wanted.alongside or not key.versions:
+        return None
+    newest = (key.active() or key.versions)[-1]
+    return newest.locations[0].token if newest.locations else None
