@@ -59,6 +59,8 @@ EXITS: Final = MappingProxyType(
         errors.RegistryRefusedError: Exit.UNAVAILABLE,
         errors.AttachConflictError: Exit.UNAVAILABLE,
         errors.StoreUnavailableError: Exit.UNAVAILABLE,
+        errors.LogUnavailableError: Exit.UNAVAILABLE,
+        errors.LogRolledBackError: Exit.UNAVAILABLE,
         errors.LeaseLostError: Exit.UNAVAILABLE,
         errors.BusyError: Exit.UNAVAILABLE,
         errors.CredentialExistsError: Exit.USAGE,

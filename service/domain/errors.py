@@ -397,6 +397,35 @@ class StoreUnavailableError(ServiceError):
     retryable = True
 
 
+class LogUnavailableError(ServiceError):
+    code = "log-unavailable"
+    title = "The transparency log cannot be extended"
+    cause = (
+        "The key that signs the log is away or not active, or the checkpoint that covers the new "
+        "entries did not come in time. Nothing leaves unlogged, so signing has stopped."
+    )
+    cure = (
+        "Retry after Retry-After: what was signed is on record and will be answered with its "
+        "proof. `sealwright doctor` names the fault; a key of purpose `log` needs an active version."
+    )
+    retryable = True
+
+
+class LogRolledBackError(ServiceError):
+    """Signing on would fork the log: a person has to decide."""
+
+    code = "log-rolled-back"
+    title = "The store is older than the log that has been published"
+    cause = (
+        "A checkpoint that has been published is not contained in the store: it was put back to "
+        "an older state. A log that went on from here would sign two trees of one size."
+    )
+    cure = (
+        "Put the newest backup in place, or let `sealwright log recover` bring back what is "
+        "missing, or close this log and begin a new one."
+    )
+
+
 class LeaseLostError(ServiceError):
     code = "lease-lost"
     title = "The request took too long and lost its lease"

@@ -29,5 +29,6 @@ MAX_SIGNATURE_LAYERS: Final = 1000  # cosign reads no more of one .sig manifest
 INTENT_LEASE_SECONDS: Final = 15.0  # longer than a batch on a slow HSM needs between renewals
 ORDER_LEASE_SECONDS: Final = 30.0  # longer than ATTACH_SECONDS, or two would write at once
 ATTACH_SECONDS: Final = 20.0  # one delivery, all its retries included
+WAIT_FOR_LOG_SECONDS: Final = 10.0  # a healthy log takes milliseconds, one that fails over seconds
 WAIT_FOR_ATTACHMENT_SECONDS: Final = 10.0  # the contract: a signing request waits so long
 IDEMPOTENCY_DAYS: Final = 7  # the contract

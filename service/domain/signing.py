@@ -12,6 +12,7 @@ from typing import Final
 from service.domain.digests import Descriptor, Digest
 from service.domain.errors import ServiceError
 from service.domain.keys import Scheme
+from service.domain.log import LogProof
 from service.domain.outbox import OrderKind
 from service.domain.references import Repository
 
@@ -121,6 +122,8 @@ class Signature:
     credential_id: str
     public_key: bytes
     attachment: Attachment = NOT_ATTACHED
+    log: LogProof | None = None
+    """Put in by step 10; None until then, and where there is no log."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "r0003"
+HEAD: Final = "r0004"
 """The revision that this schema is; a test compares it with the newest migration."""
 
 metadata: Final = MetaData(
@@ -366,4 +366,111 @@ withdrawal_lists: Final = Table(
     _bytes("payload"),
     _bytes("signature"),
     ForeignKeyConstraint(["key", "version"], ["key_versions.key", "key_versions.version"]),
+)
+
+log_additions: Final = Table(
+    "log_additions",
+    metadata,
+    _seq(),
+    _text("kind"),
+    _text("identity"),
+    _bytes("entry"),
+    _number("at"),
+    UniqueConstraint("identity"),
+    _one_of("kind", "second", "foreign", "refilled"),
+    sqlite_autoincrement=True,
+)
+"""Entries of the log `signatures` beside `log_entries`; `identity` lets each in once."""
+
+log_queue: Final = Table(
+    "log_queue",
+    metadata,
+    _seq(),
+    _text("log"),
+    _text("source"),
+    _number("number"),
+    UniqueConstraint("source", "number"),
+    Index("ix_log_queue_log_seq", "log", "seq"),
+    sqlite_autoincrement=True,
+)
+"""What no tree holds yet. Triggers fill it: no code can record an entry and forget the log."""
+
+log_trees: Final = Table(
+    "log_trees",
+    metadata,
+    Column("tree_id", BigInteger, primary_key=True, autoincrement=False),
+    _text("log"),
+    _text("name"),
+    Column("key", Text, ForeignKey("keys.name"), nullable=False),
+    _number("size"),
+    _bytes("root"),
+    _bytes("frontier"),
+    _number("signed_size"),
+    _text("signer", null=True),
+    _number("signer_until"),
+    _number("started_at"),
+    _number("closed_at", null=True),
+    UniqueConstraint("name"),
+    _one_of("log", "signatures", "audit"),
+)
+OPEN_TREE: Final = log_trees.c.closed_at.is_(None)
+Index(
+    "ux_log_trees_open",
+    log_trees.c.log,
+    unique=True,
+    sqlite_where=OPEN_TREE,
+    postgresql_where=OPEN_TREE,
+)
+
+log_leaves: Final = Table(
+    "log_leaves",
+    metadata,
+    Column("tree_id", BigInteger, ForeignKey("log_trees.tree_id"), primary_key=True),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    _text("source"),
+    _number("number"),
+    _bytes("hash"),
+    _number("at"),
+    UniqueConstraint("source", "number"),
+    sqlite_with_rowid=False,
+)
+
+log_nodes: Final = Table(
+    "log_nodes",
+    metadata,
+    Column("tree_id", BigInteger, ForeignKey("log_trees.tree_id"), primary_key=True),
+    Column("level", Integer, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    _bytes("hash"),
+    sqlite_with_rowid=False,
+)
+"""Roots of full tiles: `level` 1 is over 256 leaves, and so on. Level 0 is in `log_leaves`."""
+
+log_checkpoints: Final = Table(
+    "log_checkpoints",
+    metadata,
+    Column("tree_id", BigInteger, ForeignKey("log_trees.tree_id"), primary_key=True),
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    _bytes("root"),
+    _number("at"),
+    _text("key"),
+    Column("version", Integer, nullable=False),
+    _text("note"),
+    _text("rekor_note", null=True),
+    ForeignKeyConstraint(["key", "version"], ["key_versions.key", "key_versions.version"]),
+    sqlite_with_rowid=False,
+)
+
+log_promises: Final = Table(
+    "log_promises",
+    metadata,
+    Column("tree_id", BigInteger, primary_key=True),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", Text, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    _number("integrated_time"),
+    _bytes("signature"),
+    ForeignKeyConstraint(["tree_id", "position"], ["log_leaves.tree_id", "log_leaves.position"]),
+    ForeignKeyConstraint(["key", "version"], ["key_versions.key", "key_versions.version"]),
+    sqlite_with_rowid=False,
 )

@@ -14,6 +14,8 @@ from service.store.idempotency import StoredIdempotencyLedger
 from service.store.journal import StoredJournal
 from service.store.keys import StoredKeyCatalog
 from service.store.leases import StoredLeases
+from service.store.log_reads import StoredLogReader
+from service.store.log_trees import StoredLogWriter
 from service.store.outbox import StoredOutbox
 from service.store.pins import StoredPINLatch
 
@@ -38,6 +40,8 @@ class Store:
         self.pins: Final = StoredPINLatch(self._database)
         self.outbox_gauge: Final = OutboxGauge(self._database)
         self.health: Final = StoredHealth(self._database)
+        self.log_writer: Final = StoredLogWriter(self._database)
+        self.log_reader: Final = StoredLogReader(self._database)
 
     def close(self) -> None:
         self._database.close()

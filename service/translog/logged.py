@@ -1,4 +1,4 @@
-"""An entry of a log with its proof, and the documents in which clients take it.
+"""An entry of a log with its proof, in the documents in which clients take it.
 
 `canonicalizedBody` and `body` are the leaf's exact bytes. A signed entry timestamp (SET) is
 Rekor's promise: the log key over the entry, its index and a time, in canonical JSON.
@@ -7,52 +7,23 @@ Rekor's promise: the log key over the entry, its index and a time, in canonical 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
+from service.domain.log import LogProof, Promise
 from service.translog.errors import ProofInvalidError
 from service.translog.merkle import leaf_hash, root_from_inclusion
 from service.translog.notes import base64_text
 from service.translog.rekor import canonical, kind_and_version
 
 
-@dataclass(frozen=True, slots=True)
-class InclusionProof:
-    """Shows that a leaf is in the tree whose head `checkpoint` is signed. The text is a note."""
-
-    index: int
-    tree_size: int
-    root: bytes
-    hashes: tuple[bytes, ...]
-    checkpoint: str
-
-    def check(self, entry: bytes) -> None:
-        """Raises ProofInvalidError: it does not lead from the entry to the root."""
-        implied = root_from_inclusion(
-            leaf_hash(entry), index=self.index, size=self.tree_size, proof=self.hashes
-        )
-        if implied != self.root:
-            raise ProofInvalidError("the inclusion proof leads to another root")
-
-
-@dataclass(frozen=True, slots=True)
-class Promise:
-    """A signed entry timestamp, and the time in seconds that it is over."""
-
-    integrated_time: int
-    signature: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class LoggedEntry:
-    """`log_id` is the SHA-256 of the DER of the key that signed checkpoint and promise."""
-
-    body: bytes
-    log_id: bytes
-    proof: InclusionProof
-    integrated_time: int
-    promise: Promise | None = None
+def check_inclusion(proof: LogProof) -> None:
+    """Raises ProofInvalidError: the proof does not lead from its entry to its root."""
+    implied = root_from_inclusion(
+        leaf_hash(proof.entry), index=proof.index, size=proof.tree_size, proof=proof.hashes
+    )
+    if implied != proof.root:
+        raise ProofInvalidError("the inclusion proof leads to another root")
 
 
 def log_id(spki: bytes) -> bytes:
@@ -64,40 +35,53 @@ def promise_message(body: bytes, *, index: int, log_id: bytes, integrated_time: 
     return canonical(_promised(body, index=index, log_id=log_id, integrated_time=integrated_time))
 
 
-def bundle_annotation(body: bytes, *, index: int, log_id: bytes, promise: Promise) -> str:
-    """Return cosign's annotation `dev.sigstore.cosign/bundle` of a `.sig` layer."""
-    payload = _promised(body, index=index, log_id=log_id, integrated_time=promise.integrated_time)
+def bundle_annotation(logged: LogProof) -> str:
+    """Return cosign's annotation `dev.sigstore.cosign/bundle` of a `.sig` layer.
+
+    Raises:
+        ValueError: the entry has no promise, and no client reads the annotation without one.
+    """
+    promise = _promise(logged)
+    payload = _promised(
+        logged.entry,
+        index=logged.index,
+        log_id=promise.log_id,
+        integrated_time=promise.integrated_time,
+    )
     # In the order of cosign's struct, which is not that of the signed bytes.
     ordered = {name: payload[name] for name in ("body", "integratedTime", "logIndex", "logID")}
     document = {"SignedEntryTimestamp": base64_text(promise.signature), "Payload": ordered}
     return json.dumps(document, separators=(",", ":"))
 
 
-def transparency_log_entry(entry: LoggedEntry) -> dict[str, Any]:
+def transparency_log_entry(logged: LogProof) -> dict[str, Any]:
     """Return an element of a bundle's `tlogEntries` (sigstore's protobuf-specs, as JSON).
 
-    Without a promise there is no time either, in the v2 form, where nothing signs one.
+    Its form is that of the Rekor which writes such entries: v1 tells a time and takes the
+    checkpoint of the origin `NAME - ID`; v2 tells none and takes that of `NAME`.
     """
-    kind, version = kind_and_version(entry.body)
+    kind, version = kind_and_version(logged.entry)
+    is_v1 = version == "0.0.1"
+    # One key id stands for both signatures of the element.
+    is_promised = is_v1 and logged.promise is not None and logged.promise.log_id == logged.log_id
+    promise = logged.promise if is_promised else None
     document: dict[str, Any] = {
-        "logIndex": str(entry.proof.index),
-        "logId": {"keyId": base64_text(entry.log_id)},
+        "logIndex": str(logged.index),
+        "logId": {"keyId": base64_text(logged.log_id)},
         "kindVersion": {"kind": kind, "version": version},
     }
-    if version == "0.0.1":
-        document["integratedTime"] = str(entry.integrated_time)
-    document["canonicalizedBody"] = base64_text(entry.body)
-    if entry.promise is not None:
-        document["integratedTime"] = str(entry.promise.integrated_time)
-        document["inclusionPromise"] = {
-            "signedEntryTimestamp": base64_text(entry.promise.signature)
-        }
+    if is_v1:
+        time = logged.integrated_time if promise is None else promise.integrated_time
+        document["integratedTime"] = str(time)
+    document["canonicalizedBody"] = base64_text(logged.entry)
+    if promise is not None:
+        document["inclusionPromise"] = {"signedEntryTimestamp": base64_text(promise.signature)}
     document["inclusionProof"] = {
-        "logIndex": str(entry.proof.index),
-        "rootHash": base64_text(entry.proof.root),
-        "treeSize": str(entry.proof.tree_size),
-        "hashes": [base64_text(one) for one in entry.proof.hashes],
-        "checkpoint": {"envelope": entry.proof.checkpoint},
+        "logIndex": str(logged.index),
+        "rootHash": base64_text(logged.root),
+        "treeSize": str(logged.tree_size),
+        "hashes": [base64_text(one) for one in logged.hashes],
+        "checkpoint": {"envelope": logged.rekor_checkpoint if is_v1 else logged.checkpoint},
     }
     return document
 
@@ -107,28 +91,37 @@ def rekor_uuid(body: bytes, tree_id: int) -> str:
     return f"{tree_id:016x}{leaf_hash(body).hex()}"
 
 
-def rekor_answer(entry: LoggedEntry, tree_id: int) -> dict[str, Any]:
-    """Return the answer of Rekor v1's API for one entry, which always holds a promise."""
-    if entry.promise is None:
-        raise ValueError("Rekor v1 answers with a promise")
+def rekor_answer(logged: LogProof) -> dict[str, Any]:
+    """Return the answer of Rekor v1's API for one entry.
+
+    Raises:
+        ValueError: the entry has no promise, which that API always gives.
+    """
+    promise = _promise(logged)
     return {
-        rekor_uuid(entry.body, tree_id): {
-            "body": base64_text(entry.body),
-            "integratedTime": entry.promise.integrated_time,
-            "logID": entry.log_id.hex(),
-            "logIndex": entry.proof.index,
+        rekor_uuid(logged.entry, logged.tree_id): {
+            "body": base64_text(logged.entry),
+            "integratedTime": promise.integrated_time,
+            "logID": promise.log_id.hex(),
+            "logIndex": logged.index,
             "verification": {
                 "inclusionProof": {
-                    "checkpoint": entry.proof.checkpoint,
-                    "hashes": [one.hex() for one in entry.proof.hashes],
-                    "logIndex": entry.proof.index,
-                    "rootHash": entry.proof.root.hex(),
-                    "treeSize": entry.proof.tree_size,
+                    "checkpoint": logged.rekor_checkpoint,
+                    "hashes": [one.hex() for one in logged.hashes],
+                    "logIndex": logged.index,
+                    "rootHash": logged.root.hex(),
+                    "treeSize": logged.tree_size,
                 },
-                "signedEntryTimestamp": base64_text(entry.promise.signature),
+                "signedEntryTimestamp": base64_text(promise.signature),
             },
         }
     }
+
+
+def _promise(logged: LogProof) -> Promise:
+    if logged.promise is None:
+        raise ValueError("the entry has no promise")
+    return logged.promise
 
 
 def _promised(body: bytes, *, index: int, log_id: bytes, integrated_time: int) -> dict[str, Any]:

@@ -68,6 +68,8 @@ STATUS: Final = MappingProxyType(
         errors.RegistryRefusedError: HTTPStatus.BAD_GATEWAY,
         errors.AttachConflictError: HTTPStatus.SERVICE_UNAVAILABLE,
         errors.StoreUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+        errors.LogUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+        errors.LogRolledBackError: HTTPStatus.SERVICE_UNAVAILABLE,
         errors.LeaseLostError: HTTPStatus.SERVICE_UNAVAILABLE,
         errors.BusyError: HTTPStatus.SERVICE_UNAVAILABLE,
         errors.CredentialExistsError: HTTPStatus.CONFLICT,

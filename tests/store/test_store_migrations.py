@@ -17,11 +17,16 @@ from sqlalchemy.exc import DBAPIError
 
 from service.domain.errors import PublicKeyTakenError, StoreUnavailableError
 from service.domain.keys import Algorithm, Attributes, GeneratedKey, Location
+from service.domain.log import AdditionKind, LogName, Promise
+from service.operations.log import SignHeads
 from service.store import Store, migrate
 from service.store.database import Database
-from service.store.migrate import config, current_is_head, upgrade
+from service.store.migrate import _exclusively, config, current_is_head, upgrade
 from service.store.schema import HEAD, metadata
-from tests.support.records import an_intent, make_key, sign
+from tests.support.logs import make_log_key, new_signer
+from tests.support.records import a_statement, an_intent, make_key, sign
+
+BEFORE_THE_LOG = "r0003"  # the revision under that of the log
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -165,6 +170,63 @@ def test_the_record_refuses_to_be_rewritten(store_url: str, store: Store, statem
     with pytest.raises(DBAPIError, match="append-only"):
         run(store_url, statement)
     assert store.journal.get(done.signature.id) == done.signature
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE log_leaves SET hash = root FROM log_trees",
+        "DELETE FROM log_leaves",
+        "DELETE FROM log_nodes",
+        "UPDATE log_nodes SET position = 5",
+        "DELETE FROM log_checkpoints",
+        "UPDATE log_checkpoints SET note = ''",
+        "DELETE FROM log_additions",
+        "UPDATE log_additions SET kind = 'foreign'",
+        "DELETE FROM log_promises",
+        "UPDATE log_promises SET integrated_time = 1",
+        "DELETE FROM log_trees",
+        "UPDATE log_trees SET size = size - 1",
+        "UPDATE log_trees SET signed_size = 0",
+        "UPDATE log_trees SET name = 'another.example'",
+        "UPDATE log_trees SET tree_id = 7",
+    ],
+)
+def test_the_log_refuses_to_be_rewritten(store_url: str, store: Store, statement: str) -> None:
+    signer = new_signer()
+    make_key(store)
+    log_key = make_log_key(store, signer)
+    writer, log = store.log_writer, LogName.SIGNATURES
+    writer.begin(log, tree_id=1, name="a.example", key=log_key.name)
+    writer.add(AdditionKind.SECOND, "an identity", b"entry")
+    sign(store, *(an_intent(a_statement(n), item=n) for n in range(256)))
+    done = writer.integrate(log, owner="own", seconds=5, limit=1000)
+    assert done is not None
+    writer.publish(SignHeads(store.keys, signer)(done.tree), owner="own")
+    writer.promise(1, 0, log_key.versions[0], Promise(7, b"signature", b""))
+    before = writer.tree(log), store.log_reader.newest(log)
+    with pytest.raises(DBAPIError, match="append-only"):
+        run(store_url, statement)
+    assert (writer.tree(log), store.log_reader.newest(log)) == before
+    assert before[1] is not None
+
+
+def test_what_was_recorded_before_there_was_a_log_is_queued_by_the_migration(
+    empty_url: str,
+) -> None:
+    with _exclusively(empty_url) as connection:
+        command.upgrade(config(connection), BEFORE_THE_LOG)
+    for number in range(3):
+        run(empty_url, f"INSERT INTO audit_events (at, body) VALUES ({number}, '{number}')")
+    upgrade(empty_url)
+    run(empty_url, "INSERT INTO audit_events (at, body) VALUES (3, '3')")
+    database = Database(empty_url)
+    queue = "SELECT log, source, number FROM log_queue ORDER BY seq"
+    try:
+        queued = database.read(lambda c: c.exec_driver_sql(queue).all())
+        assert [tuple(row) for row in queued] == [("audit", "audit", n) for n in (1, 2, 3, 4)]
+    finally:
+        database.close()
 
 
 def test_whether_a_signature_stands_may_change(store_url: str, store: Store) -> None:

@@ -9,12 +9,29 @@ import pytest
 from sqlalchemy.dialects import sqlite as dialect
 from sqlalchemy.sql import ClauseElement
 
-from service.store import completion, idempotency, journal, orders, outbox, outbox_lists
+from service.store import (
+    completion,
+    idempotency,
+    journal,
+    log_reads,
+    log_trees,
+    orders,
+    outbox,
+    outbox_lists,
+)
 from service.store.sqlite import connect
 
-MODULES = (completion, idempotency, journal, orders, outbox, outbox_lists)
+MODULES = (completion, idempotency, journal, log_reads, log_trees, orders, outbox, outbox_lists)
 # Parked orders are few and asked for by hand; `_ATTACHMENTS` is only the beginning of queries.
-BY_HAND = {"_PARKED", "_ATTACHMENTS", "SIGNATURES"}
+BY_HAND = {
+    "_PARKED",
+    "_ATTACHMENTS",
+    "SIGNATURES",
+    "_QUEUED_SIGNATURES",
+    "_QUEUED_EVENTS",
+    "_HEADS",
+    "_COVERING",  # a part of `_PLACED`
+}
 
 
 def statements() -> Iterator[tuple[str, ClauseElement]]:

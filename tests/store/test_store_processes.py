@@ -10,9 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from service.domain.audit import AuditEvent
+from service.domain.keys import Purpose
+from service.domain.log import LogName
 from service.domain.pages import PageRequest
 from service.ports.store import SignatureFilter
 from service.store import Store
+from tests.support.merkle import slow_root
 from tests.support.records import a_statement, an_intent, make_key, sign
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -178,3 +181,63 @@ def test_building_a_store_opens_nothing(store_url: str) -> None:
 def test_audit_events_of_one_call_stay_together(store: Store) -> None:
     store.audit.append([AuditEvent("x", "a", str(n)) for n in range(5)])
     assert count(store, "audit_events") == 5
+
+
+LOG_PRELUDE = """
+from pathlib import Path
+from service.domain.log import LogName
+from service.store import log_trees
+from tests.support.logs import make_log, new_signer
+from tests.support.records import a_statement
+
+LOG = LogName.SIGNATURES
+"""
+
+
+def test_a_crash_within_integration_leaves_the_queue_and_the_tree_as_they_were(
+    store_url: str, store: Store
+) -> None:
+    make_key(store)
+    make_key(store, "log", Purpose.LOG)
+    store.log_writer.begin(LogName.SIGNATURES, tree_id=1, name="a.example", key="log")
+    sign(store, *(an_intent(a_statement(n), item=n) for n in range(3)))
+    code = run_to_its_end(
+        LOG_PRELUDE
+        + "log_trees.Frontier.load = lambda *a: os.kill(os.getpid(), signal.SIGKILL)\n"
+        + "store.log_writer.integrate(LOG, owner='dead', seconds=5, limit=100)\n",
+        store_url,
+    )
+    assert code == -signal.SIGKILL
+    tree = store.log_writer.tree(LogName.SIGNATURES)
+    assert tree is not None
+    assert (tree.size, count(store, "log_leaves")) == (0, 0)
+    done = store.log_writer.integrate(LogName.SIGNATURES, owner="next", seconds=5, limit=100)
+    assert done is not None
+    assert (done.tree.size, done.may_sign) == (3, True)
+
+
+def test_processes_that_integrate_at_once_make_one_tree(store_url: str, store: Store) -> None:
+    make_key(store)
+    make_key(store, "log", Purpose.LOG)
+    store.log_writer.begin(LogName.SIGNATURES, tree_id=1, name="a.example", key="log")
+    program = LOG_PRELUDE + (
+        "sys.stdin.read()\n"
+        "me = sys.argv[2]\n"
+        "for n in range(12):\n"
+        "    sign(store, an_intent(a_statement(f'{me}-{n}'), request_id=me), owner=me)\n"
+        "    done = store.log_writer.integrate(LOG, owner=me, seconds=5, limit=100)\n"
+        "    print(done.tree.size, done.tree.root.hex())\n"
+    )
+    processes = [start(program, store_url, f"process-{n}") for n in range(3)]
+    told = [process.communicate(timeout=60)[0].decode().split("\n") for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    roots: dict[str, set[str]] = {}
+    for line in (line for lines in told for line in lines if line):
+        size, root = line.split()
+        roots.setdefault(size, set()).add(root)
+    assert all(len(seen) == 1 for seen in roots.values())
+    assert count(store, "log_leaves") == count(store, "log_entries") == 36
+    entries = store.log_reader.entries(1, start=0, count=100)
+    tree = store.log_writer.tree(LogName.SIGNATURES)
+    assert tree is not None
+    assert tree.root == slow_root(entries)

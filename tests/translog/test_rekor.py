@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -14,15 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.domain.keys import Scheme
+from service.domain.log import LogProof, Promise
 from service.domain.public_keys import public_key
 from service.translog import rekor
 from service.translog.checkpoints import open_checkpoint, rekor_origin
 from service.translog.errors import MalformedError, ProofInvalidError
 from service.translog.logged import (
-    InclusionProof,
-    LoggedEntry,
-    Promise,
     bundle_annotation,
+    check_inclusion,
     log_id,
     promise_message,
     rekor_answer,
@@ -47,16 +47,26 @@ def pae(payload: bytes) -> bytes:
     return f"DSSEv1 {len(kind)} {kind} {len(payload)} ".encode() + payload
 
 
-def sample_proof(form: str) -> InclusionProof:
+def sample_proof(form: str) -> LogProof:
     document = sample_json(f"bundle-log{form}.json")
     (entry,) = document["verificationMaterial"]["tlogEntries"]
     proof = entry["inclusionProof"]
-    return InclusionProof(
+    promise = None
+    if form == "v1":
+        signature = decoded(entry["inclusionPromise"]["signedEntryTimestamp"])
+        promise = Promise(int(entry["integratedTime"]), signature, log_id(LOG_KEY))
+    return LogProof(
+        entry=sample(f"bundle-log{form}-body.json").rstrip(b"\n"),
+        tree_id=1,
         index=2,
         tree_size=3,
         root=decoded(proof["rootHash"]),
         hashes=tuple(decoded(one) for one in proof["hashes"]),
-        checkpoint=proof["checkpoint"]["envelope"],
+        checkpoint=sample("bundle-logv2-checkpoint.txt").decode(),
+        rekor_checkpoint=sample("bundle-logv1-checkpoint.txt").decode(),
+        log_id=log_id(LOG_KEY),
+        integrated_time=1795469769,
+        promise=promise,
     )
 
 
@@ -87,38 +97,47 @@ def test_the_bodies_of_a_bundle_are_the_samples() -> None:
 @pytest.mark.parametrize("form", ["v1", "v2"])
 def test_a_bundles_log_entry_is_the_samples(form: str) -> None:
     (expected,) = sample_json(f"bundle-log{form}.json")["verificationMaterial"]["tlogEntries"]
-    body = sample(f"bundle-log{form}-body.json").rstrip(b"\n")
-    promise = None
-    if form == "v1":
-        signature = expected["inclusionPromise"]["signedEntryTimestamp"]
-        promise = Promise(int(expected["integratedTime"]), decoded(signature))
-    proof = sample_proof(form)
-    entry = LoggedEntry(body, log_id(LOG_KEY), proof, integrated_time=1, promise=promise)
-    assert transparency_log_entry(entry) == expected
-    proof.check(body)
+    logged = sample_proof(form)
+    assert transparency_log_entry(logged) == expected
+    check_inclusion(logged)
     with pytest.raises(ProofInvalidError):
-        proof.check(body + b" ")
+        check_inclusion(replace(logged, entry=logged.entry + b" "))
 
 
 def test_an_entry_without_a_promise_tells_when_it_was_integrated() -> None:
-    body = sample("bundle-logv1-body.json").rstrip(b"\n")
-    entry = LoggedEntry(body, log_id(LOG_KEY), sample_proof("v1"), integrated_time=1795469769)
-    document = transparency_log_entry(entry)
+    document = transparency_log_entry(replace(sample_proof("v1"), promise=None))
     assert document["integratedTime"] == "1795469769"
     assert "inclusionPromise" not in document
+
+
+def test_a_promise_by_another_key_than_the_checkpoints_stays_out_of_a_bundle() -> None:
+    logged = sample_proof("v1")
+    assert logged.promise is not None
+    other = replace(logged.promise, log_id=bytes(32), integrated_time=7)
+    document = transparency_log_entry(replace(logged, promise=other))
+    assert document["integratedTime"] == "1795469769"
+    assert "inclusionPromise" not in document
+    assert f'"logID":"{bytes(32).hex()}"' in bundle_annotation(replace(logged, promise=other))
 
 
 def test_the_annotation_and_the_bytes_that_its_promise_signs_are_the_samples() -> None:
     expected = sample("legacy-bundle-annotation.json").decode().rstrip("\n")
     document = json.loads(expected)
-    body = sample("legacy-log-body.json").rstrip(b"\n")
     time = document["Payload"]["integratedTime"]
-    promise = Promise(time, decoded(document["SignedEntryTimestamp"]))
-    identity = log_id(LOG_KEY)
-    message = promise_message(body, index=2, log_id=identity, integrated_time=time)
+    promise = Promise(time, decoded(document["SignedEntryTimestamp"]), log_id(LOG_KEY))
+    logged = replace(
+        sample_proof("v1"),
+        entry=sample("legacy-log-body.json").rstrip(b"\n"),
+        promise=promise,
+    )
+    message = promise_message(
+        logged.entry, index=2, log_id=logged.log_id, integrated_time=promise.integrated_time
+    )
     assert message == sample("legacy-set-signed-bytes.json").rstrip(b"\n")
-    assert bundle_annotation(body, index=2, log_id=identity, promise=promise) == expected
+    assert bundle_annotation(logged) == expected
     public_key(LOG_KEY).verify(Scheme.ECDSA_P256_SHA256, message, promise.signature)
+    with pytest.raises(ValueError, match="promise"):
+        bundle_annotation(replace(logged, promise=None))
 
 
 def test_the_logs_of_the_trusted_root_are_the_samples() -> None:
@@ -136,20 +155,17 @@ def test_the_logs_of_the_trusted_root_are_the_samples() -> None:
 
 
 def test_rekors_answer_names_the_entry_by_tree_and_leaf() -> None:
-    body = sample("bundle-logv1-body.json").rstrip(b"\n")
-    proof = sample_proof("v1")
-    entry = LoggedEntry(body, log_id(LOG_KEY), proof, 7, Promise(7, b"signature"))
-    answer = rekor_answer(entry, 1)
-    ((uuid, value),) = answer.items()
-    assert uuid == rekor_uuid(body, 1)
+    logged = sample_proof("v1")
+    ((uuid, value),) = rekor_answer(logged).items()
+    assert uuid == rekor_uuid(logged.entry, 1)
     assert len(uuid) == 80
     assert uuid.startswith("0000000000000001")
-    assert decoded(value["body"]) == body
+    assert decoded(value["body"]) == logged.entry
     shown = value["verification"]["inclusionProof"]
-    assert bytes.fromhex(shown["rootHash"]) == proof.root
+    assert bytes.fromhex(shown["rootHash"]) == logged.root
     assert (shown["logIndex"], shown["treeSize"]) == (2, 3)
     with pytest.raises(ValueError, match="promise"):
-        rekor_answer(LoggedEntry(body, log_id(LOG_KEY), proof, 7), 1)
+        rekor_answer(replace(logged, promise=None))
 
 
 def spki_of(

@@ -1,0 +1,17 @@
+"""The transparency logs: making them grow, proving what is in them, reading them."""
+
+from service.operations.log.extend import ExtendLog
+from service.operations.log.heads import SignHeads
+from service.operations.log.names import LogNames
+from service.operations.log.proofs import ProveEntries
+from service.operations.log.rollback import RollbackGuard
+from service.operations.log.signatures import SignatureLog
+
+__all__ = [
+    "ExtendLog",
+    "LogNames",
+    "ProveEntries",
+    "RollbackGuard",
+    "SignHeads",
+    "SignatureLog",
+]

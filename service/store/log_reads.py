@@ -1,0 +1,234 @@
+"""What is read of the logs: heads, positions, hashes of tiles, and leaves.
+
+Nothing here changes with time once it is there, except which checkpoint is the newest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from hashlib import sha256
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, Select, bindparam, func, select
+
+from service.domain.clock import from_millis
+from service.domain.log import LogName, Placement, Promise, SignedHead
+from service.store.database import Database
+from service.store.schema import (
+    OPEN_TREE,
+    audit_events,
+    key_versions,
+    log_additions,
+    log_checkpoints,
+    log_entries,
+    log_leaves,
+    log_nodes,
+    log_promises,
+    log_trees,
+)
+from service.store.sql import any_of
+from service.translog.entries import audit_leaf
+
+_HEADS: Final = select(log_checkpoints, key_versions.c.public_key).join(
+    key_versions,
+    (key_versions.c.key == log_checkpoints.c.key)
+    & (key_versions.c.version == log_checkpoints.c.version),
+)
+_NEWEST: Final = _HEADS.join(
+    log_trees,
+    (log_trees.c.tree_id == log_checkpoints.c.tree_id)
+    & (log_trees.c.signed_size == log_checkpoints.c.size),
+).where(log_trees.c.log == bindparam("log"), OPEN_TREE)
+_HEADS_OF: Final = _HEADS.where(
+    log_checkpoints.c.tree_id == bindparam("tree"), any_of(log_checkpoints.c.size, "sizes")
+)
+# A checkpoint counts for good unless its key was compromised before it was made.
+_COUNTS: Final = key_versions.c.ever_compromised.is_(False) | (
+    key_versions.c.compromised_since > log_checkpoints.c.at
+)
+# In order and limited, not min(): that would look at every checkpoint since an old leaf.
+_COVERING: Final = (
+    select(log_checkpoints.c.size)
+    .join(
+        key_versions,
+        (key_versions.c.key == log_checkpoints.c.key)
+        & (key_versions.c.version == log_checkpoints.c.version),
+    )
+    .where(
+        log_checkpoints.c.tree_id == log_leaves.c.tree_id,
+        log_checkpoints.c.size > log_leaves.c.position,
+        _COUNTS,
+    )
+    .order_by(log_checkpoints.c.size)
+    .limit(1)
+    .correlate(log_leaves)
+    .scalar_subquery()
+)
+_LEAF: Final = (
+    log_leaves.c.tree_id,
+    log_leaves.c.position,
+    log_leaves.c.at,
+    _COVERING.label("covered_by"),
+)
+_PLACED: Final[Select[Any]] = (
+    select(log_entries.c.signature_id.label("of"), log_entries.c.entry, *_LEAF)
+    .join(
+        log_leaves,
+        (log_leaves.c.source == "signature") & (log_leaves.c.number == log_entries.c.seq),
+    )
+    .where(any_of(log_entries.c.signature_id, "names"))
+)
+_PLACED_ADDITIONS: Final[Select[Any]] = (
+    select(log_additions.c.identity.label("of"), log_additions.c.entry, *_LEAF)
+    .join(
+        log_leaves,
+        (log_leaves.c.source == "addition") & (log_leaves.c.number == log_additions.c.seq),
+    )
+    .where(any_of(log_additions.c.identity, "names"))
+)
+_PROMISES: Final = (
+    select(log_promises, key_versions.c.public_key)
+    .join(
+        key_versions,
+        (key_versions.c.key == log_promises.c.key)
+        & (key_versions.c.version == log_promises.c.version),
+    )
+    .where(
+        log_promises.c.tree_id == bindparam("tree"),
+        any_of(log_promises.c.position, "positions"),
+        key_versions.c.ever_compromised.is_(False),
+    )
+    .order_by(log_promises.c.position, log_promises.c.integrated_time.desc())
+)
+_LEAF_HASHES: Final = (
+    select(log_leaves.c.hash)
+    .where(
+        log_leaves.c.tree_id == bindparam("tree"),
+        log_leaves.c.position >= bindparam("start"),
+        log_leaves.c.position < bindparam("end"),
+    )
+    .order_by(log_leaves.c.position)
+)
+_NODE_HASHES: Final = (
+    select(log_nodes.c.hash)
+    .where(
+        log_nodes.c.tree_id == bindparam("tree"),
+        log_nodes.c.level == bindparam("level"),
+        log_nodes.c.position >= bindparam("start"),
+        log_nodes.c.position < bindparam("end"),
+    )
+    .order_by(log_nodes.c.position)
+)
+_ENTRIES: Final = (
+    select(
+        log_leaves.c.source,
+        func.coalesce(log_entries.c.entry, log_additions.c.entry, audit_events.c.body).label(
+            "entry"
+        ),
+    )
+    .outerjoin(
+        log_entries,
+        (log_leaves.c.source == "signature") & (log_entries.c.seq == log_leaves.c.number),
+    )
+    .outerjoin(
+        log_additions,
+        (log_leaves.c.source == "addition") & (log_additions.c.seq == log_leaves.c.number),
+    )
+    .outerjoin(
+        audit_events,
+        (log_leaves.c.source == "audit") & (audit_events.c.seq == log_leaves.c.number),
+    )
+    .where(
+        log_leaves.c.tree_id == bindparam("tree"),
+        log_leaves.c.position >= bindparam("start"),
+        log_leaves.c.position < bindparam("end"),
+    )
+    .order_by(log_leaves.c.position)
+)
+
+
+class StoredLogReader:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def newest(self, log: LogName) -> SignedHead | None:
+        row = self._database.read(
+            lambda connection: connection.execute(_NEWEST, {"log": log.value}).one_or_none()
+        )
+        return None if row is None else _head_from(row)
+
+    def placed(self, signature_ids: Sequence[str]) -> Mapping[str, Placement]:
+        return self._placed(_PLACED, signature_ids)
+
+    def placed_additions(self, identities: Sequence[str]) -> Mapping[str, Placement]:
+        return self._placed(_PLACED_ADDITIONS, identities)
+
+    def _placed(self, query: Select[Any], names: Sequence[str]) -> Mapping[str, Placement]:
+        if not names:
+            return {}
+        return self._database.read(partial(_placed, query, list(names)))
+
+    def hashes(self, tree_id: int, *, level: int, start: int, count: int) -> Sequence[bytes]:
+        values = {"tree": tree_id, "start": start, "end": start + count}
+        if level:
+            values["level"] = level
+        query = _NODE_HASHES if level else _LEAF_HASHES
+        return self._database.read(
+            lambda connection: connection.execute(query, values).scalars().all()
+        )
+
+    def entries(self, tree_id: int, *, start: int, count: int) -> Sequence[bytes]:
+        values = {"tree": tree_id, "start": start, "end": start + count}
+        rows = self._database.read(lambda connection: connection.execute(_ENTRIES, values).all())
+        return [audit_leaf(row.entry) if row.source == "audit" else row.entry for row in rows]
+
+
+def _placed(
+    query: Select[Any], names: list[str], connection: Connection
+) -> Mapping[str, Placement]:
+    rows = connection.execute(query, {"names": names}).all()
+    heads: dict[tuple[int, int], SignedHead] = {}
+    promises: dict[tuple[int, int], Promise] = {}
+    for tree in {row.tree_id for row in rows}:
+        mine = [row for row in rows if row.tree_id == tree]
+        sizes = sorted({row.covered_by for row in mine if row.covered_by is not None})
+        for head in connection.execute(_HEADS_OF, {"tree": tree, "sizes": sizes}):
+            heads[tree, head.size] = _head_from(head)
+        positions = [row.position for row in mine]
+        for kept in connection.execute(_PROMISES, {"tree": tree, "positions": positions}):
+            # The first that was made, as it comes last.
+            promises[tree, kept.position] = Promise(
+                kept.integrated_time, kept.signature, sha256(kept.public_key).digest()
+            )
+    return {row.of: _placement(row, heads, promises) for row in rows}
+
+
+def _placement(
+    row: Row[Any],
+    heads: Mapping[tuple[int, int], SignedHead],
+    promises: Mapping[tuple[int, int], Promise],
+) -> Placement:
+    covered = row.covered_by is not None
+    return Placement(
+        of=row.of,
+        tree_id=row.tree_id,
+        position=row.position,
+        entry=row.entry,
+        integrated_at=from_millis(row.at),
+        head=heads[row.tree_id, row.covered_by] if covered else None,
+        promise=promises.get((row.tree_id, row.position)),
+    )
+
+
+def _head_from(row: Row[Any]) -> SignedHead:
+    return SignedHead(
+        tree_id=row.tree_id,
+        size=row.size,
+        root=row.root,
+        key=row.key,
+        version=row.version,
+        public_key=row.public_key,
+        note=row.note,
+        rekor_note=row.rekor_note,
+    )
