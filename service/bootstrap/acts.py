@@ -9,8 +9,10 @@ from service.domain.clock import Clock
 from service.keyring import Keyring
 from service.operations.acts import Performer
 from service.operations.adopt_key import AdoptKey
+from service.operations.custodians import CustodianCredentials
 from service.operations.generate_key import GenerateKey
 from service.operations.move_version import DestroyVersion, MoveVersion
+from service.operations.quorum import LoosenRules
 from service.store import Store
 
 
@@ -23,4 +25,6 @@ def performers(store: Store, keyring: Keyring, clock: Clock) -> Mapping[ActKind,
         ActKind.UNSUSPEND: move,
         ActKind.RETIRE: move,
         ActKind.DESTROY: DestroyVersion(store.keys, keyring, store.leases, store.audit),
+        ActKind.CREDENTIAL: CustodianCredentials(store.credentials, clock),
+        ActKind.QUORUM: LoosenRules(store.quorum),
     }

@@ -20,11 +20,13 @@ from service.identity import TokenAuthenticator
 from service.keyring import Keyring, TokenConfig
 from service.metrics import PrometheusMeter, retire_dead
 from service.operations import (
+    Approvals,
     Credentials,
     Custody,
     Keys,
     Metrics,
     Operations,
+    QuorumPolicy,
     Readiness,
     Records,
     SeeFindings,
@@ -38,6 +40,7 @@ from service.operations.cycle import SigningCycle
 from service.operations.deliver import DeliverAttachments
 from service.operations.fanout import Fanout
 from service.operations.prepare import PrepareItems
+from service.operations.quorum import Quorum
 from service.operations.renewal import LeaseRenewer
 from service.operations.replay import Replays
 from service.ports.metrics import Meter
@@ -78,7 +81,9 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
     deliver = DeliverAttachments(store.outbox, attachers, formats, delivering, steps)
     policy = PolicyFile(settings.policy_file, clock)
     sign = SignImages(
-        prepare=PrepareItems(store.keys, registry, formats, policy, resolving, clock),
+        prepare=PrepareItems(
+            store.keys, registry, formats, lambda: policy().signing, resolving, clock
+        ),
         journal=store.journal,
         cycle=SigningCycle(store.journal, keyring, formats, renewer, steps),
         formats=formats,
@@ -87,14 +92,18 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
         replays=Replays(store.idempotency, store.outbox, renewer),
         steps=steps,
     )
+    quorum = Quorum(store.quorum, store.credentials, lambda: policy().quorum, clock)
+    acts = Acts(performers(store, keyring, clock), quorum, store.approvals, clock)
     operations = Operations(
         authenticator=TokenAuthenticator(store.credentials, clock),
         sign=sign,
         verify=VerifyImages(store.keys, registry, verifying),
         keys=Keys(store.keys, keyring),
-        custody=Custody(Acts(performers(store, keyring, clock)), store.keys, store.audit, clock),
+        custody=Custody(acts, store.keys, store.audit, clock),
         findings=SeeFindings(store.findings),
-        credentials=Credentials(store.credentials, clock),
+        credentials=Credentials(store.credentials, acts, clock),
+        approvals=Approvals(store.approvals, acts, store.credentials, renewer, clock),
+        quorum=QuorumPolicy(quorum, acts),
         records=Records(store.journal, store.outbox),
         slots=Slots(keyring, store.pins, store.audit),
         readiness=Readiness(keyring, store.health),

@@ -8,7 +8,7 @@ from service.bootstrap.settings import Settings
 from service.domain.callers import Credential
 from service.domain.clock import SystemClock
 from service.domain.errors import ConfigurationError
-from service.operations.credentials import Credentials
+from service.operations.credentials import make_first_admin
 from service.store import Store
 from service.store.migrate import upgrade
 
@@ -51,6 +51,6 @@ def first_admin(name: str, person: str) -> tuple[Credential, str]:
     """Make the first admin. Raises AdminExistsError once there is one."""
     store = Store(Settings.from_environment(need_token=False).database_url)
     try:
-        return Credentials(store.credentials, SystemClock()).create_first(name, person)
+        return make_first_admin(store.credentials, SystemClock(), name=name, person=person)
     finally:
         store.close()

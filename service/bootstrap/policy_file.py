@@ -11,8 +11,7 @@ import yaml
 
 from service.domain.clock import Clock
 from service.domain.errors import ConfigurationError
-from service.policy.document import parse_policy
-from service.policy.signing import SigningPolicy
+from service.policy.document import Policy, parse_policy
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +19,7 @@ MAX_POLICY_BYTES: Final = 1024 * 1024  # thousands of rules; more is a mistake
 CHECK_EVERY_SECONDS: Final = 1.0  # how long a change may go unnoticed
 
 
-def read_policy(path: Path) -> SigningPolicy:
+def read_policy(path: Path) -> Policy:
     """Read and parse the file.
 
     Raises:
@@ -40,7 +39,7 @@ def read_policy(path: Path) -> SigningPolicy:
 
 
 class PolicyFile:
-    """The signing policy in force: that of the file, or the strict default without one.
+    """The policy that the file says, or that of an empty one where there is no file.
 
     `_policy`, `_stamp` and `_looked` are guarded by `_lock`.
     """
@@ -50,10 +49,10 @@ class PolicyFile:
         self._clock = clock
         self._lock = Lock()
         self._stamp = _stamp(path) if path is not None else None
-        self._policy = read_policy(path) if path is not None else SigningPolicy()
+        self._policy = read_policy(path) if path is not None else Policy()
         self._looked = clock.monotonic()
 
-    def __call__(self) -> SigningPolicy:
+    def __call__(self) -> Policy:
         if self._path is None:
             return self._policy
         with self._lock:

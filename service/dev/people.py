@@ -1,4 +1,7 @@
-"""Credentials and keys for trying everything, made through the service's own API."""
+"""Credentials and keys for trying everything, made through the service's own API.
+
+All but those of the admin and of the custodians, which `service.bootstrap.dev` sees to before.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,6 @@ ADMIN: Final = "admin"
 KEYS: Final = MappingProxyType({"image": "release", "attestation": "build", "log": "log"})
 _ALGORITHM: Final = "ec-p256"
 
-# `person` tells people apart: the two custodians are two, so that they can make a quorum.
 _CREDENTIALS: Final[MappingProxyType[str, dict[str, Any]]] = MappingProxyType(
     {
         "builder": {
@@ -28,12 +30,10 @@ _CREDENTIALS: Final[MappingProxyType[str, dict[str, Any]]] = MappingProxyType(
             "keys": [KEYS["image"], KEYS["attestation"]],
             "rights": ["sign-payload"],
         },
-        "custodian": {"person": "dev custodian 1", "role": "custodian"},
-        "custodian-2": {"person": "dev custodian 2", "role": "custodian"},
         "auditor": {"person": "dev auditor", "role": "auditor"},
     }
 )
-NAMES: Final = (*_CREDENTIALS, ADMIN)
+NAMES: Final = ("builder", "custodian", "custodian-2", "auditor", ADMIN)
 
 
 def make_credentials(state: State, port: int) -> None:

@@ -1,8 +1,8 @@
 """Sets everything up in a state directory and starts the parts, in order.
 
 (1) hold the directory and the ports  (2) the token  (3) the files that the service reads
-(4) the registry  (5) the database and its admin  (6) gunicorn and the worker
-(7) credentials and keys, through the API  (8) wait until it can sign.
+(4) the registry  (5) the database, its admin and custodians  (6) gunicorn and the worker
+(7) other credentials and keys, through the API  (8) wait until it can sign.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Setup:
             self._supervisor.start(own_registry(state, own, self._base), ends_last=True)
         self._stop.check()
         run_to_end(
-            [sys.executable, "-m", "service.bootstrap.dev", str(state.credential(people.ADMIN))],
+            [sys.executable, "-m", "service.bootstrap.dev", str(state.credentials)],
             env=env,
             log=state.logs / "setup.log",
         )
@@ -132,9 +132,8 @@ class Setup:
         entries = [{"host": host, "http": True} for host in registries]
         # JSON is YAML, and needs no library here.
         write_private(self._state.registries_file, json.dumps({"registries": entries}, indent=1))
-        write_private(
-            self._state.policy_file, json.dumps({"signing": {"allow_tags": True}}, indent=1)
-        )
+        policy = {"signing": {"allow_tags": True}, "quorum": {"destroyed": 2}}
+        write_private(self._state.policy_file, json.dumps(policy, indent=1))
 
     def _start_part(
         self, name: str, verb: str, env: Mapping[str, str], descriptors: tuple[int, ...]

@@ -19,7 +19,7 @@ from enum import StrEnum
 from typing import Final
 
 from service.domain.acts import Act
-from service.domain.callers import Caller, Role
+from service.domain.callers import Caller, Credential, Role
 from service.domain.clock import rfc3339
 
 DOCUMENT_TYPE: Final = "sealwright-approval-request/1"
@@ -121,6 +121,21 @@ class Approval:
     def missing(self) -> int:
         """How many people are still needed."""
         return max(0, self.needed - len({person_key(voice.person) for voice in self.voices}))
+
+
+def objection(approval: Approval, holders: Mapping[str, Credential], now: datetime) -> str | None:
+    """Return why somebody who asked or approved does not count any more; None if all do.
+
+    `holders` are the credentials as they are now, by id. The requester's counts whoever it is:
+    what a revoked admin wanted is not done either.
+    """
+    for who in (approval.requester, *(vote.by for vote in approval.approvals)):
+        held = holders.get(who.credential_id)
+        if held is None or not held.usable(now):
+            return f"the credential {who.name} ({who.person}) is not valid any more"
+        if held.caller.role is not who.role or not same_person(held.caller.person, who.person):
+            return f"the credential {who.name} has another role or person than it had"
+    return None
 
 
 def request_document(

@@ -37,13 +37,18 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A stored credential. The token itself is never stored: only `token_hash` is."""
+    """A stored credential. The token itself is never stored: only `token_hash` is.
+
+    `ssh_public_key` is one line of OpenSSH (`ssh-ed25519 AAAA…`), whose private half is the
+    person's own: approvals may be signed by it.
+    """
 
     caller: Caller
     token_hash: str
     created_at: datetime
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    ssh_public_key: str | None = None
 
     def usable(self, now: datetime) -> bool:
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)

@@ -386,6 +386,99 @@ class AttachConflictError(ServiceError):
     retryable = True
 
 
+# --- approvals ------------------------------------------------------------------------------
+
+
+class ApprovalNotPendingError(ServiceError):
+    code = "approval-not-pending"
+    title = "The approval is not pending any more"
+    cause = "It was executed, rejected, has failed or expired, or is being executed right now."
+    cure = (
+        "`sealwright approvals show ID` tells what became of it. Where the act is still wanted, "
+        "ask for it anew."
+    )
+
+
+class AlreadyApprovedError(ServiceError):
+    code = "already-approved"
+    title = "This person has approved it already"
+    cause = "A quorum counts people: a second approval of one person adds nothing, with whichever credential."
+    cure = "Another custodian must approve it; `sealwright approvals show ID` tells how many are missing."
+
+
+class ApprovalStaleError(ServiceError):
+    """The act was not done, and this request is at its end."""
+
+    code = "approval-stale"
+    title = "What was approved is not what would happen now"
+    cause = (
+        "An approval is bound to the state in which it was asked for. Since then the state that "
+        "the act depends on has changed, or the quorum rule has become tighter."
+    )
+    cure = "Look at the subject as it is now, and ask for the act anew if it is still wanted."
+
+
+class ApproverInvalidError(ServiceError):
+    """The act was not done, and this request is at its end."""
+
+    code = "approver-invalid"
+    title = "Somebody who counted for the quorum does not count any more"
+    cause = (
+        "The credential of the requester or of an approver was revoked, has expired, or has "
+        "another role or person than when it was used."
+    )
+    cure = "Ask for the act anew, and have it approved with credentials that are valid."
+
+
+class ApprovalInterruptedError(ServiceError):
+    """Only ever found on record: nobody is left to be told."""
+
+    code = "approval-interrupted"
+    title = "Nobody knows whether the approved act was done"
+    cause = "The process that performed the act ended, or lost the store, before it could record the outcome."
+    cure = "Look at the subject and at the audit events: they tell. Ask anew if it was not done."
+
+
+class ApprovalSignatureRequiredError(ServiceError):
+    code = "approval-signature-required"
+    title = "This approval needs a signature by your own SSH key"
+    cause = "The quorum rules say `signed: true`, and the approval came without a signature."
+    cure = "`sealwright approvals approve ID --ssh-key FILE` signs it and sends it along."
+
+
+class ApprovalSignatureInvalidError(ServiceError):
+    code = "approval-signature-invalid"
+    title = "The SSH signature does not hold"
+    cause = (
+        "It is not a signature in OpenSSH's armored form, by the key of the credential, over the "
+        "exact document, and in the namespace of this answer."
+    )
+    cure = (
+        "Sign what `sealwright approvals document ID` prints, with the key that is registered for "
+        "your credential; `--ssh-key FILE` does all of it."
+    )
+
+
+class SSHKeyMissingError(ServiceError):
+    """The signature could not be checked, which is not the same as a wrong one."""
+
+    code = "ssh-key-missing"
+    title = "No SSH key is registered for this credential"
+    cause = "An approval came with a signature, and there is no key to check it against."
+    cure = "An admin registers it: `sealwright credentials change NAME --ssh-public-key FILE`."
+
+
+class NothingToLoosenError(ServiceError):
+    code = "nothing-to-loosen"
+    title = "The policy file asks for nothing looser"
+    cause = (
+        "The quorum rules in force are already those of the policy file, as this process reads it."
+    )
+    cure = (
+        "Change `quorum` in the policy file first; `sealwright policy show` tells how it compares."
+    )
+
+
 # --- the record -----------------------------------------------------------------------------
 
 

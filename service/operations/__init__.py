@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from service.operations.approvals import Approvals
 from service.operations.credentials import Credentials
 from service.operations.custody import Custody
 from service.operations.findings import SeeFindings
 from service.operations.keys import Keys
 from service.operations.metrics import Metrics
+from service.operations.quorum_policy import QuorumPolicy
 from service.operations.readiness import Readiness, ReadinessPart
 from service.operations.records import Records
 from service.operations.sign import SignImages
@@ -17,11 +19,13 @@ from service.operations.verify import VerifyImages
 from service.ports.identity import Authenticator
 
 __all__ = [
+    "Approvals",
     "Credentials",
     "Custody",
     "Keys",
     "Metrics",
     "Operations",
+    "QuorumPolicy",
     "Readiness",
     "ReadinessPart",
     "Records",
@@ -43,6 +47,8 @@ class Operations:
     custody: Custody
     findings: SeeFindings
     credentials: Credentials
+    approvals: Approvals
+    quorum: QuorumPolicy
     records: Records
     slots: Slots
     readiness: Readiness

@@ -3,27 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from service.domain.errors import ConfigurationError
+from service.domain.quorum import QuorumRules
+from service.policy.quorum import parse_quorum
 from service.policy.signing import SigningPolicy
 
 
-def parse_policy(document: object) -> SigningPolicy:
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the policy file says; the defaults are those of an empty file."""
+
+    signing: SigningPolicy = field(default_factory=SigningPolicy)
+    quorum: QuorumRules = field(default_factory=QuorumRules)
+
+
+def parse_policy(document: object) -> Policy:
     """Build the policy from the YAML file's content.
 
-    The shape is `signing: {allow_tags: bool, must_exist: bool, repositories: [pattern, …]}`,
-    everything optional; an empty file is the strict default.
+    Everything is optional, and an empty file is the strict default for signing, with no
+    quorum: `signing: {allow_tags: bool, must_exist: bool, repositories: [pattern, …]}` and
+    `quorum: {act: people, …, signed: bool, expires_hours: int}`.
 
     Raises:
         ConfigurationError: with every fault.
     """
     if document is None:
-        return SigningPolicy()
+        return Policy()
     faults: list[str] = []
-    top = _mapping(document, "the policy file", {"signing"}, faults)
-    signing = _mapping(
-        top.get("signing", {}), "signing", {"allow_tags", "must_exist", "repositories"}, faults
-    )
+    top = _mapping(document, "the policy file", {"signing", "quorum"}, faults)
+    signing = _signing(top.get("signing", {}), faults)
+    quorum = parse_quorum(_mapping(top.get("quorum", {}), "quorum", None, faults), faults)
+    if faults:
+        raise ConfigurationError(*faults)
+    return Policy(signing, quorum)
+
+
+def _signing(section: object, faults: list[str]) -> SigningPolicy:
+    signing = _mapping(section, "signing", {"allow_tags", "must_exist", "repositories"}, faults)
     allow_tags = _flag(signing, "allow_tags", faults)
     must_exist = _flag(signing, "must_exist", faults)
     repositories = signing.get("repositories")
@@ -33,20 +51,24 @@ def parse_policy(document: object) -> SigningPolicy:
             patterns = tuple(repositories)
         else:
             faults.append("signing.repositories must be a list of patterns")
-    if faults:
-        raise ConfigurationError(*faults)
     return SigningPolicy(allow_tags, must_exist, patterns)
 
 
-def _mapping(value: object, where: str, known: set[str], faults: list[str]) -> Mapping[str, object]:
+def _mapping(
+    value: object, where: str, known: set[str] | None, faults: list[str]
+) -> Mapping[object, object]:
+    """Return `value` if it is a mapping, with no other fields than those known (None: any)."""
     if not isinstance(value, Mapping):
         faults.append(f"{where} must be a mapping")
         return {}
-    faults.extend(f"{where} has an unknown field {name!r}" for name in value if name not in known)
+    if known is not None:
+        faults.extend(
+            f"{where} has an unknown field {name!r}" for name in value if name not in known
+        )
     return value
 
 
-def _flag(section: Mapping[str, object], name: str, faults: list[str]) -> bool:
+def _flag(section: Mapping[object, object], name: str, faults: list[str]) -> bool:
     value = section.get(name, False)
     if not isinstance(value, bool):
         faults.append(f"signing.{name} must be true or false")

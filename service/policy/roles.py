@@ -17,6 +17,10 @@ class Action(StrEnum):
     SEE_CUSTODY = "see where keys lie and what tokens say of them"
     SEE_SLOTS = "see slots and tokens"
     LOGIN = "try the PIN of a token again"
+    APPROVE = "approve or reject what others ask for"
+    SEE_APPROVALS = "see approvals"
+    SEE_QUORUM = "see the quorum rules"
+    LOOSEN_QUORUM = "ask for looser quorum rules"
     MANAGE_CREDENTIALS = "manage credentials"
     SEE_OWN_RECORDS = "see the records of its own repositories"
     SEE_ALL_RECORDS = "see all records"
@@ -32,6 +36,10 @@ _ROLES: Final = MappingProxyType(
         Action.SEE_CUSTODY: frozenset({Role.CUSTODIAN, Role.AUDITOR}),
         Action.SEE_SLOTS: frozenset({Role.CUSTODIAN, Role.AUDITOR}),
         Action.LOGIN: frozenset({Role.CUSTODIAN}),
+        Action.APPROVE: frozenset({Role.CUSTODIAN}),
+        Action.SEE_APPROVALS: frozenset({Role.CUSTODIAN, Role.AUDITOR, Role.ADMIN}),
+        Action.SEE_QUORUM: frozenset({Role.CUSTODIAN, Role.AUDITOR, Role.ADMIN}),
+        Action.LOOSEN_QUORUM: frozenset({Role.CUSTODIAN, Role.ADMIN}),
         Action.MANAGE_CREDENTIALS: frozenset({Role.ADMIN}),
         Action.SEE_OWN_RECORDS: frozenset({Role.BUILDER, Role.AUDITOR, Role.ADMIN}),
         Action.SEE_ALL_RECORDS: frozenset({Role.AUDITOR, Role.ADMIN}),

@@ -272,7 +272,17 @@ class CredentialBook(Protocol):
         """Raises CredentialExistsError; AdminExistsError where `only_if_no_admin` says so."""
         ...
 
+    def get(self, name: str) -> Credential | None: ...
+
     def list(self, page: PageRequest) -> Page[Credential]: ...
+
+    def custodians(self) -> Sequence[Credential]:
+        """Return every custodian's credential there ever was, revoked and expired ones included."""
+        ...
+
+    def change(self, changed: Credential, *, actor: str) -> None:
+        """Record a new person, expiry or SSH key of the credential with this id."""
+        ...
 
     def revoke(self, name: str, *, actor: str) -> Credential | None:
         """Return the credential as revoked, or None if there is none of this name."""

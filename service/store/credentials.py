@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
@@ -24,6 +25,20 @@ from service.store.sql import database_now
 
 _BY_HASH: Final = select(credentials).where(credentials.c.token_hash == bindparam("hash"))
 _BY_NAME: Final = select(credentials).where(credentials.c.name == bindparam("name"))
+_CUSTODIANS: Final = (
+    select(credentials)
+    .where(credentials.c.role == Role.CUSTODIAN.value)
+    .order_by(credentials.c.created_at, credentials.c.name)
+)
+_CHANGE: Final = (
+    update(credentials)
+    .where(credentials.c.id == bindparam("which"))
+    .values(
+        person=bindparam("new_person"),
+        expires_at=bindparam("new_expiry"),
+        ssh_public_key=bindparam("new_key"),
+    )
+)
 _ADMINS: Final = select(credentials.c.id).where(
     credentials.c.role == Role.ADMIN.value,
     credentials.c.revoked_at.is_(None),
@@ -46,7 +61,7 @@ class StoredCredentialBook:
         row = self._database.read(
             lambda connection: connection.execute(_BY_HASH, {"hash": token_hash}).one_or_none()
         )
-        return None if row is None else _credential(row)
+        return None if row is None else credential_from(row)
 
     def create(self, credential: Credential, *, actor: str, only_if_no_admin: bool) -> None:
         """An admin counts while its credential is neither revoked nor expired."""
@@ -57,6 +72,38 @@ class StoredCredentialBook:
         except IntegrityError as error:
             raise CredentialExistsError from error
 
+    def get(self, name: str) -> Credential | None:
+        row = self._database.read(
+            lambda connection: connection.execute(_BY_NAME, {"name": name}).one_or_none()
+        )
+        return None if row is None else credential_from(row)
+
+    def custodians(self) -> Sequence[Credential]:
+        rows = self._database.read(lambda connection: connection.execute(_CUSTODIANS).all())
+        return [credential_from(row) for row in rows]
+
+    def change(self, changed: Credential, *, actor: str) -> None:
+        caller = changed.caller
+        values = {
+            "which": caller.credential_id,
+            "new_person": caller.person,
+            "new_expiry": _millis(changed.expires_at),
+            "new_key": changed.ssh_public_key,
+        }
+        details = {
+            "expires_at": _millis(changed.expires_at),
+            "name": caller.name,
+            "person": caller.person,
+            "ssh_public_key": changed.ssh_public_key,
+        }
+        event = AuditEvent("credential.changed", actor, caller.credential_id, details)
+
+        def run(connection: Connection) -> None:
+            connection.execute(_CHANGE, values)
+            record(connection, [event], now=database_now(connection))
+
+        self._database.write(run)
+
     def list(self, page: PageRequest) -> Page[Credential]:
         """By name."""
         query = select(credentials)
@@ -65,7 +112,7 @@ class StoredCredentialBook:
             query = query.where(credentials.c.name > after)
         query = query.order_by(credentials.c.name).limit(limit_of(page) + 1)
         rows = self._database.read(lambda connection: connection.execute(query).all())
-        return page_of(rows, page, _credential, lambda row: str(row.name))
+        return page_of(rows, page, credential_from, lambda row: str(row.name))
 
     def revoke(self, name: str, *, actor: str) -> Credential | None:
         """A second time changes nothing: the first moment is the one that counts."""
@@ -79,7 +126,7 @@ class StoredCredentialBook:
             if revoked:
                 event = AuditEvent("credential.revoked", actor, row.id, {"name": name})
                 record(connection, [event], now=now)
-            return _credential(row)
+            return credential_from(row)
 
         return self._database.write(run)
 
@@ -108,6 +155,7 @@ def _create(
             "created_at": to_millis(credential.created_at),
             "expires_at": _millis(credential.expires_at),
             "revoked_at": _millis(credential.revoked_at),
+            "ssh_public_key": credential.ssh_public_key,
         },
     )
     event = AuditEvent(
@@ -123,12 +171,13 @@ def _create(
             "repositories": caller.repositories,
             "rights": sorted(caller.rights),
             "role": caller.role,
+            "ssh_public_key": credential.ssh_public_key,
         },
     )
     record(connection, [event], now=now)
 
 
-def _credential(row: Row[Any]) -> Credential:
+def credential_from(row: Row[Any]) -> Credential:
     caller = Caller(
         credential_id=row.id,
         name=row.name,
@@ -144,6 +193,7 @@ def _credential(row: Row[Any]) -> Credential:
         created_at=from_millis(row.created_at),
         expires_at=_moment(row.expires_at),
         revoked_at=_moment(row.revoked_at),
+        ssh_public_key=row.ssh_public_key,
     )
 
 

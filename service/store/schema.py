@@ -6,6 +6,8 @@
   `standing`. A partial unique index lets one signature stand for each statement.
 - Of one code and subject one finding is open: a partial unique index. Lists of withdrawals are
   numbered without gaps by their primary key, so that of two issuers at once one fails.
+- `approvals` keep what was asked, and `approval_votes` and `quorum_rules` everything: triggers
+  refuse to change or delete it.
 - A lease is (`owner`, `fencing`, `lease_until`) by the database's clock. `fencing` never goes
   back, not even over a release. An intent's lease is never passed on (a retry makes a new
   intent) and its owner is unique to the run, so that it needs no fencing number.
@@ -36,7 +38,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "r0004"
+HEAD: Final = "r0005"
 """The revision that this schema is; a test compares it with the newest migration."""
 
 metadata: Final = MetaData(
@@ -140,6 +142,7 @@ credentials: Final = Table(
     _number("created_at"),
     _number("expires_at", null=True),
     _number("revoked_at", null=True),
+    _text("ssh_public_key", null=True),
     UniqueConstraint("name"),
     UniqueConstraint("token_hash"),
 )
@@ -474,3 +477,65 @@ log_promises: Final = Table(
     ForeignKeyConstraint(["key", "version"], ["key_versions.key", "key_versions.version"]),
     sqlite_with_rowid=False,
 )
+
+approvals: Final = Table(
+    "approvals",
+    metadata,
+    _seq(),
+    _text("id"),
+    _text("kind"),
+    _text("subject"),
+    _text("arguments"),
+    _bytes("document"),
+    _text("fingerprint"),
+    _text("requester_id"),
+    _text("requester"),
+    _text("requester_person"),
+    _text("requester_role"),
+    Column("needed", Integer, nullable=False),
+    _flag("signed"),
+    _text("state"),
+    _text("owner", null=True),
+    _number("lease_until"),
+    _text("outcome", null=True),
+    _text("error_code", null=True),
+    _text("error_detail", null=True),
+    _number("created_at"),
+    _number("expires_at"),
+    _number("ended_at", null=True),
+    UniqueConstraint("id"),
+    Index("ix_approvals_state", "state"),
+    Index("ix_approvals_subject", "subject"),
+    _one_of("state", "pending", "executing", "executed", "rejected", "expired", "failed"),
+    sqlite_autoincrement=True,
+)
+
+approval_votes: Final = Table(
+    "approval_votes",
+    metadata,
+    _seq(),
+    Column("approval_id", Text, ForeignKey("approvals.id"), nullable=False),
+    _text("person_key"),
+    _text("person"),
+    _text("credential_id"),
+    _text("credential"),
+    _text("role"),
+    _text("decision"),
+    _text("reason", null=True),
+    _text("signature", null=True),
+    _text("ssh_public_key", null=True),
+    _number("at"),
+    UniqueConstraint("approval_id", "person_key", "decision"),
+    _one_of("decision", "approve", "reject"),
+    sqlite_autoincrement=True,
+)
+
+quorum_rules: Final = Table(
+    "quorum_rules",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    _text("rules"),
+    _text("actor"),
+    _number("at"),
+)
+"""Every set of rules that was ever in force; the highest number is now."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from service.store.approvals import StoredApprovalBook
 from service.store.audit import StoredAuditTrail
 from service.store.credentials import StoredCredentialBook
 from service.store.database import Database
@@ -18,6 +19,7 @@ from service.store.log_reads import StoredLogReader
 from service.store.log_trees import StoredLogWriter
 from service.store.outbox import StoredOutbox
 from service.store.pins import StoredPINLatch
+from service.store.quorum import StoredQuorumBook
 
 
 class Store:
@@ -39,6 +41,8 @@ class Store:
         self.idempotency: Final = StoredIdempotencyLedger(self._database)
         self.pins: Final = StoredPINLatch(self._database)
         self.outbox_gauge: Final = OutboxGauge(self._database)
+        self.approvals: Final = StoredApprovalBook(self._database)
+        self.quorum: Final = StoredQuorumBook(self._database)
         self.health: Final = StoredHealth(self._database)
         self.log_writer: Final = StoredLogWriter(self._database)
         self.log_reader: Final = StoredLogReader(self._database)

@@ -183,6 +183,7 @@ def credential(found: Credential) -> JSONObject:
         "created_at": rfc3339(found.created_at),
         "expires_at": _moment(found.expires_at),
         "revoked_at": _moment(found.revoked_at),
+        "ssh_public_key": found.ssh_public_key,
     }
 
 

@@ -135,7 +135,7 @@ def _operation(endpoint: Endpoint, parameters: list[dict[str, Any]]) -> dict[str
         operation["security"] = []
     if endpoint.body is not None:
         operation["requestBody"] = {
-            "required": True,
+            "required": endpoint.body_required,
             "content": {"application/json": {"schema": endpoint.body}},
         }
     return operation

@@ -60,6 +60,7 @@ class Endpoint:
     public: bool = False
     query: type[Schema] | None = None
     body: type[Schema] | None = None
+    body_required: bool = True
     headers: Mapping[str, str] = field(default_factory=dict)
     """Request headers of this call, with what they mean."""
     errors: tuple[type[ServiceError], ...] = ()
@@ -100,12 +101,19 @@ class Call:
         return bodies.read_object(request)
 
     def body(self) -> Any:
-        """Return the body as the endpoint's schema loads it."""
+        """Return the body as the endpoint's schema loads it; none is an empty one where it may be."""
+        if not self.endpoint.body_required and not _has_body():
+            return _load(self.endpoint.body, {})
         return _load(self.endpoint.body, self.json())
 
     def load(self, body: dict[str, object]) -> Any:
         """As `body`, for a handler that needs the raw object too."""
         return _load(self.endpoint.body, body)
+
+
+def _has_body() -> bool:
+    # RFC 9112, 6: a message has one if either of these says so.
+    return bool(request.content_length) or "Transfer-Encoding" in request.headers
 
 
 def _load(schema: type[Schema] | None, values: object) -> Any:
@@ -143,6 +151,7 @@ class Routes:
         public: bool = False,
         query: type[Schema] | None = None,
         body: type[Schema] | None = None,
+        body_required: bool = True,
         headers: Mapping[str, str] | None = None,
         errors: tuple[type[ServiceError], ...] = (),
     ) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
@@ -161,6 +170,7 @@ class Routes:
                     public=public,
                     query=query,
                     body=body,
+                    body_required=body_required,
                     headers=headers or {},
                     errors=errors,
                 )

@@ -85,13 +85,13 @@ def test_a_changed_policy_file_is_taken_and_a_broken_one_is_not(tmp_path: Path) 
     path.write_text("signing: {allow_tags: true}")
     clock = HandClock()
     policy = PolicyFile(path, clock)
-    assert policy().allow_tags
+    assert policy().signing.allow_tags
     path.write_text("signing: {allow_tags: false, must_exist: true}")
     clock.seconds += CHECK_EVERY_SECONDS
-    assert policy().must_exist
-    assert not policy().allow_tags
+    assert policy().signing.must_exist
+    assert not policy().signing.allow_tags
     path.write_text("signing: [")
     clock.seconds += CHECK_EVERY_SECONDS
-    assert policy().must_exist
+    assert policy().signing.must_exist
     with pytest.raises(ConfigurationError):
         PolicyFile(path, clock)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from service.bootstrap.dev import PERSON, admin_token
+from service.bootstrap.dev import CUSTODIANS, PERSON, admin_token, custodian_token
 from service.dev.errors import SetupError
 from service.dev.leash import leashed
 from service.dev.ports import listen, reserve
@@ -21,7 +21,7 @@ from service.domain.callers import Role
 from service.domain.clock import SystemClock
 from service.domain.errors import ConfigurationError
 from service.domain.tokens import hash_token
-from service.operations.credentials import Credentials
+from service.operations.credentials import make_first_admin
 from service.ports.store import CredentialBook
 from service.store import Store
 from service.store.migrate import upgrade
@@ -152,6 +152,23 @@ def test_an_admin_is_kept_while_its_token_works_and_another_is_made_beside_it(
 
 def test_a_database_that_was_begun_by_somebody_else_is_left_alone(book: CredentialBook) -> None:
     clock = SystemClock()
-    Credentials(book, clock).create_first("root", "Ada")
+    make_first_admin(book, clock, name="root", person="Ada")
     with pytest.raises(ConfigurationError, match="not begun by"):
         admin_token(book, clock, None)
+    with pytest.raises(ConfigurationError, match="not begun by"):
+        custodian_token(book, clock, "custodian", None)
+
+
+def test_custodians_are_kept_while_their_tokens_work_and_each_directory_has_its_own(
+    book: CredentialBook,
+) -> None:
+    clock = SystemClock()
+    admin_token(book, clock, None)
+    first = {name: custodian_token(book, clock, name, None) for name in CUSTODIANS}
+    for name, token in first.items():
+        assert custodian_token(book, clock, name, token) == token
+        assert custodian_token(book, clock, name, None) != token
+    people = {held.caller.person for held in book.custodians()}
+    assert (len(book.custodians()), len(people)) == (4, 2)
+    book.revoke("custodian", actor="admin")
+    assert custodian_token(book, clock, "custodian", first["custodian"]) != first["custodian"]

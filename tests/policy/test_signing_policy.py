@@ -108,12 +108,12 @@ def test_a_pattern_without_stars_matches_only_itself(text: str) -> None:
 
 
 def test_the_strict_policy_is_the_default() -> None:
-    assert parse_policy(None) == SigningPolicy(allow_tags=False, must_exist=False)
+    assert parse_policy(None).signing == SigningPolicy(allow_tags=False, must_exist=False)
 
 
 def test_a_policy_file_is_read_whole() -> None:
     document = {"signing": {"allow_tags": True, "must_exist": True, "repositories": ["a/**"]}}
-    assert parse_policy(document) == SigningPolicy(True, True, ("a/**",))
+    assert parse_policy(document).signing == SigningPolicy(True, True, ("a/**",))
 
 
 def test_every_fault_of_a_policy_file_is_told_at_once() -> None:

@@ -60,6 +60,7 @@ from service.domain.keys import (
 from service.domain.lifecycle import Move, NewVersion
 from service.domain.outbox import AttachmentStatus, OrderKind, OrderState, OrderStatus
 from service.domain.pages import Page, PageRequest
+from service.domain.quorum import QuorumRules
 from service.domain.references import Reference, Repository
 from service.domain.signing import (
     Artifact,
@@ -75,11 +76,13 @@ from service.domain.tokens import new_token
 from service.domain.verdicts import ImageVerdict, Reason, ReasonCode, SignatureVerdict, Verdict
 from service.identity import TokenAuthenticator
 from service.operations import (
+    Approvals,
     Credentials,
     Custody,
     Keys,
     Metrics,
     Operations,
+    QuorumPolicy,
     Readiness,
     Records,
     SeeFindings,
@@ -87,12 +90,16 @@ from service.operations import (
 )
 from service.operations.acts import Acts
 from service.operations.adopt_key import AdoptKey
+from service.operations.custodians import CustodianCredentials
 from service.operations.generate_key import GenerateKey, Generation
 from service.operations.move_version import DestroyVersion, MoveVersion
+from service.operations.quorum import LoosenRules, Quorum
+from service.operations.renewal import LeaseRenewer
 from service.policy.patterns import any_matches
 from service.ports.hsm import TokenStatus
 from service.ports.metrics import OUTBOX_ORDERS, Reading
 from service.ports.store import FindingFilter, Lease, SignatureFilter
+from tests.support.approvals import MemoryApprovals, MemoryQuorum
 from tests.support.memory import MemoryMeter
 
 T = TypeVar("T")
@@ -130,8 +137,20 @@ class MemoryBook:
             raise CredentialExistsError(f"there is a credential {credential.caller.name}")
         self.credentials[credential.caller.name] = credential
 
+    def get(self, name: str) -> Credential | None:
+        return self.credentials.get(name)
+
     def list(self, page: PageRequest) -> Page[Credential]:
         return paged(list(self.credentials.values()), page)
+
+    def custodians(self) -> Sequence[Credential]:
+        return [c for c in self.credentials.values() if c.caller.role is Role.CUSTODIAN]
+
+    def change(self, changed: Credential, *, actor: str) -> None:
+        self.credentials[changed.caller.name] = changed
+
+    def by_id(self) -> Mapping[str, Credential]:
+        return {c.caller.credential_id: c for c in self.credentials.values()}
 
     def revoke(self, name: str, *, actor: str) -> Credential | None:
         found = self.credentials.get(name)
@@ -657,6 +676,13 @@ def _verdict(
 
 
 @dataclass
+class PolicyOnFile:
+    """What a policy file says of quorums; a test writes another one by setting `quorum`."""
+
+    quorum: QuorumRules = field(default_factory=QuorumRules)
+
+
+@dataclass
 class World:
     """The operations, the parts behind them, and a token for each role."""
 
@@ -671,6 +697,8 @@ class World:
     health: MemoryHealth
     meter: MemoryMeter
     gauges: MemoryGauges
+    approvals: MemoryApprovals
+    policy: PolicyOnFile
     bearer: dict[Role, str]
 
     def authorization(self, role: Role) -> dict[str, str]:
@@ -684,6 +712,8 @@ def new_world(*, release_key: bool = True, allow_extractable: bool = False) -> W
     meter, gauges = MemoryMeter(), MemoryGauges()
     signing = SoftwareSigning(journal, catalog)
     maker, leases, move = SoftwareMaker(), MemoryLeases(), MoveVersion(catalog)
+    policy, rules, approvals = PolicyOnFile(), MemoryQuorum(), MemoryApprovals(book)
+    quorum = Quorum(rules, book, lambda: policy.quorum, clock)
     acts = Acts(
         {
             ActKind.GENERATE: GenerateKey(catalog, maker, leases, audit, clock),
@@ -692,7 +722,12 @@ def new_world(*, release_key: bool = True, allow_extractable: bool = False) -> W
             ActKind.UNSUSPEND: move,
             ActKind.RETIRE: move,
             ActKind.DESTROY: DestroyVersion(catalog, maker, leases, audit),
-        }
+            ActKind.CREDENTIAL: CustodianCredentials(book, clock),
+            ActKind.QUORUM: LoosenRules(rules),
+        },
+        quorum,
+        approvals,
+        clock,
     )
     records = Records(cast("Any", journal), cast("Any", journal))
     operations = Operations(
@@ -702,7 +737,9 @@ def new_world(*, release_key: bool = True, allow_extractable: bool = False) -> W
         keys=Keys(catalog, tokens),
         custody=Custody(acts, catalog, audit, clock),
         findings=SeeFindings(catalog.findings),
-        credentials=Credentials(book, clock),
+        credentials=Credentials(book, acts, clock),
+        approvals=Approvals(approvals, acts, book, LeaseRenewer(clock), clock),
+        quorum=QuorumPolicy(quorum, acts),
         records=records,
         slots=Slots(tokens, MemoryLatch(), audit),
         readiness=Readiness(tokens, health),
@@ -726,6 +763,8 @@ def new_world(*, release_key: bool = True, allow_extractable: bool = False) -> W
         health,
         meter,
         gauges,
+        approvals,
+        policy,
         bearer,
     )
     if release_key:

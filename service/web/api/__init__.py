@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from service.web.api import (
+    approvals,
     attachments,
     credentials,
     custody,
@@ -13,6 +14,7 @@ from service.web.api import (
     keys,
     metrics,
     outbox,
+    policy,
     problems,
     signatures,
     slots,
@@ -30,6 +32,8 @@ RESOURCES = (
     slots.routes,
     findings.routes,
     credentials.routes,
+    approvals.routes,
+    policy.routes,
     health.routes,
     metrics.routes,
     problems.routes,

@@ -2,12 +2,48 @@
 
 from __future__ import annotations
 
-from marshmallow import Schema, fields, validate
+from dataclasses import dataclass
+from typing import Any, Final
+
+from marshmallow import Schema, fields, post_load, validate
 
 from service.domain.acts import ActKind
 from service.domain.approvals import ApprovalState
 from service.domain.callers import Role
-from service.web.schemas.fields import about
+from service.web.schemas.common import PageQuery, PageSchema
+from service.web.schemas.fields import about, name, text
+
+MAX_REASON_CHARS: Final = 1000  # a sentence or two, for those who read it later
+MAX_SIGNATURE_CHARS: Final = 16_384  # RSA of 16,384 bits in SSH's armor has 6,000
+
+
+class ApprovalQuery(PageQuery):
+    state = fields.Enum(
+        ApprovalState, by_value=True, metadata=about("Only approvals in this state.")
+    )
+    key = name("Only acts on this key, or on a version of it.")
+
+
+@dataclass(frozen=True, slots=True)
+class WantedVote:
+    signature: str | None
+    reason: str | None
+
+
+class VoteRequestSchema(Schema):
+    signature = fields.String(
+        validate=validate.Length(1, MAX_SIGNATURE_CHARS),
+        metadata=about(
+            "SSH signature over the bytes of `document`, armored, in the namespace "
+            "`sealwright-approval@sealwright.dev`, or for a rejection "
+            "`sealwright-rejection@sealwright.dev`."
+        ),
+    )
+    reason = text("Why; shown to everyone who sees the approval.", most=MAX_REASON_CHARS)
+
+    @post_load
+    def build(self, data: dict[str, Any], **kwargs: Any) -> WantedVote:
+        return WantedVote(data.get("signature"), data.get("reason"))
 
 
 class ParticipantSchema(Schema):
@@ -89,4 +125,10 @@ class ApprovalSchema(Schema):
         required=True,
         allow_none=True,
         metadata=about("Why it failed, if it did."),
+    )
+
+
+class ApprovalPageSchema(PageSchema):
+    items = fields.List(
+        fields.Nested(ApprovalSchema), required=True, metadata=about("Newest first.")
     )
