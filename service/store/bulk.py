@@ -40,10 +40,12 @@ class BulkInsert:
         The latter on PostgreSQL only: SQLite has one writer at a time, which has just looked.
         """
         self._columns: Final = tuple(columns)
+        self._values: Final = itemgetter(*columns)
         compiled = SQLCompiler(sqlite.dialect(), table.insert(), column_keys=self._columns)
         # Handed to the driver as it is: SQLAlchemy's own way spends more on a row than SQLite.
         self._stepped: Final = str(compiled)
-        self._values: Final = itemgetter(*(compiled.positiontup or ()))
+        order = [self._columns.index(name) for name in compiled.positiontup or ()]
+        self._reorder: Final = None if order == sorted(order) else itemgetter(*order)
         arrays: list[ColumnElement[Any]] = [_array(table, name) for name in columns]
         rows = func.unnest(*arrays).table_valued(*columns).render_derived()
         chosen = select(*(rows.c[name] for name in columns))
@@ -55,13 +57,20 @@ class BulkInsert:
         )
 
     def __call__(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+        self.tuples(connection, [self._values(row) for row in rows])
+
+    def tuples(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+        """As the call, for rows whose values stand in the order of the columns."""
         if not rows:
             return
         if connection.dialect.name == "postgresql":
-            arrays = {name: [row[name] for row in rows] for name in self._columns}
-            connection.execute(self._unnesting, arrays)
+            arrays = zip(*rows, strict=True)
+            values = {n: list(v) for n, v in zip(self._columns, arrays, strict=True)}
+            connection.execute(self._unnesting, values)
         else:
-            connection.exec_driver_sql(self._stepped, [self._values(row) for row in rows])
+            # The table may have the columns in another order.
+            given = rows if self._reorder is None else [self._reorder(row) for row in rows]
+            connection.exec_driver_sql(self._stepped, list(given))
 
 
 def _array(table: Table, name: str) -> BindParameter[Any]:

@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -31,24 +31,20 @@ from service.domain.signing import (
     Signature,
 )
 from service.ports.store import Completed
-from service.store.audit import record
+from service.store.audit import record, record_framed
 from service.store.bulk import BulkInsert
+from service.store.drafts import Draft, Share
 from service.store.orders import Place, attach_again, attach_new, place, place_of
-from service.store.rows import (
-    SIGNATURES,
-    STATEMENT_COLUMNS,
-    payload_sha256,
-    signature_from,
-    statement_values,
-)
+from service.store.rows import SIGNATURES, STATEMENT_COLUMNS, payload_sha256, signature_from
 from service.store.schema import OPEN, STANDING, intents, key_versions, log_entries, signatures
-from service.store.sql import any_of, now_ms
+from service.store.sql import any_of, database_now, now_ms
 
+_PENDING: Final = Attachment(AttachmentState.PENDING)
 FORCE_ROUNDS: Final = 8  # in each of them another caller's `force` must have come in between
 
 _LOCK_INTENTS: Final = (
-    select(intents.c.id, intents.c.owner, intents.c.state, intents.c.lease_until, now_ms())
-    .where(any_of(intents.c.id, "ids"))
+    select(intents.c.id, intents.c.owner, intents.c.seq, now_ms().label("now"))
+    .where(any_of(intents.c.id, "ids"), OPEN, intents.c.lease_until >= now_ms())
     .order_by(intents.c.id)
     .with_for_update()
 )
@@ -81,7 +77,7 @@ _INSERT: Final = BulkInsert(
 )
 _INSERTED: Final = select(signatures.c.id).where(any_of(signatures.c.id, "ids"))
 _INSERT_ENTRIES: Final = BulkInsert(log_entries, ("signature_id", "entry"))
-_DONE: Final = update(intents).where(any_of(intents.c.id, "ids")).values(state="done")
+_DONE: Final = update(intents).where(any_of(intents.c.seq, "numbers")).values(state="done")
 _DISCARD: Final = (
     update(intents)
     .where(
@@ -100,69 +96,88 @@ class _Batch:
     now: int
     refused: dict[str, ServiceError] = field(default_factory=dict)
     """By intent."""
-    accepted: dict[str, Outcome] = field(default_factory=dict)
+    accepted: dict[str, Draft] = field(default_factory=dict)
     standing: dict[str, Signature] = field(default_factory=dict)
+    numbers: dict[str, int] = field(default_factory=dict)
+    """Of the intents that are held, by id."""
 
 
-def complete(
-    outcomes: Sequence[Outcome], connection: Connection, *, owner: str, order_seconds: float
-) -> Sequence[Completed]:
-    batch = _check(connection, outcomes, owner=owner)
-    _settle(connection, outcomes, batch)
-    made = {
-        statement: _signature(outcome, batch.now) for statement, outcome in batch.accepted.items()
-    }
-    _close(connection, outcomes, batch, made, owner=owner)
-    orders = _order(connection, outcomes, batch, owner=owner, seconds=order_seconds)
-    return [_answer(outcome, batch, made, orders) for outcome in outcomes]
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What the transaction has decided for one share; `batch` may be that of several."""
+
+    batch: _Batch
+    orders: Mapping[Place, Order]
 
 
-def _check(connection: Connection, outcomes: Sequence[Outcome], *, owner: str) -> _Batch:
+def complete(connection: Connection, shares: Sequence[Share]) -> Sequence[Settled]:
+    """Settle all shares; several only if each of them `may_join_others`."""
+    drafts = [made for share in shares for made in share.drafts]
+    batch = _check(connection, shares)
+    _settle(connection, drafts, batch)
+    for share in shares:
+        _discard(connection, share, batch)
+    _close(connection, batch)
+    return [Settled(batch, _order(connection, share, batch)) for share in shares]
+
+
+def complete_one(share: Share, connection: Connection) -> Settled:
+    return complete(connection, (share,))[0]
+
+
+def answers(share: Share, settled: Settled) -> Sequence[Completed]:
+    """Return the answers of one share, once its transaction has been committed."""
+    made = settled.batch.accepted
+    return [_answer(each.outcome, made, settled) for each in share.drafts]
+
+
+def _check(connection: Connection, shares: Sequence[Share]) -> _Batch:
     """Steps 1 and 2."""
-    ids = [outcome.intent.id for outcome in outcomes]
+    ids = [made.outcome.intent.id for share in shares for made in share.drafts]
     rows = connection.execute(_LOCK_INTENTS, {"ids": ids}).all()
-    now = max((row[4] for row in rows), default=0)
-    held = {
-        row.id
-        for row in rows
-        if row.owner == owner and row.state == "open" and row.lease_until >= now
-    }
-    names = sorted({outcome.intent.statement.key for outcome in outcomes})
-    active = {tuple(row) for row in connection.execute(_LOCK_VERSIONS, {"keys": names})}
-    batch = _Batch(now)
-    for outcome in outcomes:
-        statement = outcome.intent.statement
-        if outcome.intent.id not in held:
-            batch.refused[outcome.intent.id] = LeaseLostError()
-        elif (statement.key, statement.version) not in active:
-            batch.refused[outcome.intent.id] = LeaseLostError("the key version is not active now")
+    held = {(row.owner, row.id): row.seq for row in rows}
+    names = {made.outcome.intent.statement.key for share in shares for made in share.drafts}
+    active = {tuple(row) for row in connection.execute(_LOCK_VERSIONS, {"keys": sorted(names)})}
+    batch = _Batch(rows[0].now if rows else database_now(connection))
+    for share in shares:
+        for made in share.drafts:
+            intent = made.outcome.intent
+            statement = intent.statement
+            number = held.get((share.owner, intent.id))
+            if number is None:
+                batch.refused[intent.id] = LeaseLostError()
+            elif (statement.key, statement.version) not in active:
+                batch.refused[intent.id] = LeaseLostError("the key version is not active now")
+            else:
+                batch.numbers[intent.id] = number
     return batch
 
 
-def _settle(connection: Connection, outcomes: Sequence[Outcome], batch: _Batch) -> None:
+def _settle(connection: Connection, drafts: Sequence[Draft], batch: _Batch) -> None:
     """Steps 3 and 4: which outcome stands for each statement, ours or another's."""
-    wanted: dict[str, Outcome] = {}
-    for outcome in outcomes:
-        if outcome.intent.id not in batch.refused:
+    wanted: dict[str, Draft] = {}
+    for made in drafts:
+        intent = made.outcome.intent
+        if intent.id not in batch.refused:
             # Two items of one call may say the same; the first speaks for both.
-            wanted.setdefault(outcome.intent.statement_hash, outcome)
+            wanted.setdefault(intent.statement_hash, made)
     for _ in range(FORCE_ROUNDS):
         if not wanted:
             return
         _make_way(connection, wanted, batch)
         inserted = _insert(connection, list(wanted.values()), batch.now)
-        for statement, outcome in list(wanted.items()):
-            if outcome.signature_id in inserted:
+        for statement, made in list(wanted.items()):
+            if made.outcome.signature_id in inserted:
                 batch.accepted[statement] = wanted.pop(statement)
     if wanted:
         raise StoreUnavailableError("others keep replacing the same signature", retry_after=1.0)
 
 
-def _make_way(connection: Connection, wanted: dict[str, Outcome], batch: _Batch) -> None:
+def _make_way(connection: Connection, wanted: dict[str, Draft], batch: _Batch) -> None:
     """Take from `wanted` what stands already; with `force` it is that which stands no longer."""
     forced = []
     for row in connection.execute(_STANDING, {"hashes": list(wanted)}):
-        if wanted[row.statement_hash].force:
+        if wanted[row.statement_hash].outcome.force:
             forced.append(row.statement_hash)
         else:
             batch.standing[row.statement_hash] = signature_from(row)
@@ -171,92 +186,73 @@ def _make_way(connection: Connection, wanted: dict[str, Outcome], batch: _Batch)
         connection.execute(_GIVE_WAY, {"hashes": forced})
 
 
-def _insert(connection: Connection, outcomes: Sequence[Outcome], now: int) -> set[str]:
+def _insert(connection: Connection, drafts: Sequence[Draft], now: int) -> set[str]:
     """Insert what no concurrent transaction has beaten; return the ids that are in."""
-    rows = [
-        {
-            "id": outcome.signature_id,
-            "intent_id": outcome.intent.id,
-            "standing": True,
-            **statement_values(outcome.intent),
-            "payload": outcome.intent.payload,
-            "signature": outcome.signature,
-            "credential_id": outcome.intent.credential_id,
-            "created_at": now,
-        }
-        for outcome in outcomes
-    ]
-    ids = {outcome.signature_id for outcome in outcomes}
+    ids = {made.outcome.signature_id for made in drafts}
     if connection.dialect.name != "postgresql":
-        _INSERT(connection, rows)
+        _INSERT.tuples(connection, [(*made.row, now) for made in drafts])
         return ids
     # In one order everywhere: callers that race for the same statements must not deadlock.
-    _INSERT(connection, sorted(rows, key=lambda row: str(row["statement_hash"])))
+    ordered = sorted(drafts, key=lambda made: made.outcome.intent.statement_hash)
+    _INSERT.tuples(connection, [(*made.row, now) for made in ordered])
     return set(connection.execute(_INSERTED, {"ids": sorted(ids)}).scalars())
 
 
-def _close(
-    connection: Connection,
-    outcomes: Sequence[Outcome],
-    batch: _Batch,
-    made: Mapping[str, Signature],
-    *,
-    owner: str,
-) -> None:
-    """The intents' ends, the log entries and the audit events."""
+def _discard(connection: Connection, share: Share, batch: _Batch) -> None:
+    """End the intents whose signatures nobody gets: the HSM's own count must still add up."""
     accepted = batch.accepted
-    discarded = []
-    events = [_made_event(outcome) for outcome in accepted.values()]
-    for outcome in outcomes:
-        intent = outcome.intent
+    discarded, events = [], []
+    for made in share.drafts:
+        intent = made.outcome.intent
         refusal = batch.refused.get(intent.id)
         if refusal is not None:
             answer, why = None, refusal.code
-        elif accepted.get(intent.statement_hash) is outcome:
-            continue
         else:
-            stands = made.get(intent.statement_hash) or batch.standing[intent.statement_hash]
-            answer, why = stands.id, "another-stands"
-        discarded.append({"intent": intent.id, "holder": owner, "why": why, "answer": answer})
-        events.append(_discarded_event(outcome, why))
-    if accepted:
-        done = [outcome.intent.id for outcome in accepted.values()]
-        connection.execute(_DONE, {"ids": done})
-        _INSERT_ENTRIES(
-            connection,
-            [
-                {"signature_id": outcome.signature_id, "entry": outcome.log_entry}
-                for outcome in accepted.values()
-            ],
-        )
+            stands = accepted.get(intent.statement_hash)
+            if stands is made:
+                continue
+            answer = stands.outcome.signature_id if stands else _standing(intent, batch).id
+            why = "another-stands"
+        discarded.append({"intent": intent.id, "holder": share.owner, "why": why, "answer": answer})
+        events.append(_discarded_event(made.outcome, why))
     if discarded:
         connection.execute(_DISCARD, discarded)
-    record(connection, events, now=batch.now)
+        record(connection, events, now=batch.now)
 
 
-def _order(
-    connection: Connection,
-    outcomes: Iterable[Outcome],
-    batch: _Batch,
-    *,
-    owner: str,
-    seconds: float,
-) -> Mapping[Place, Order]:
+def _standing(intent: Intent, batch: _Batch) -> Signature:
+    return batch.standing[intent.statement_hash]
+
+
+def _close(connection: Connection, batch: _Batch) -> None:
+    """The intents' ends, the log entries and the audit events of what was accepted."""
+    accepted = batch.accepted.values()
+    if not accepted:
+        return
+    done = [batch.numbers[made.outcome.intent.id] for made in accepted]
+    connection.execute(_DONE, {"numbers": done})
+    _INSERT_ENTRIES.tuples(
+        connection, [(made.outcome.signature_id, made.outcome.log_entry) for made in accepted]
+    )
+    record_framed(connection, [made.event for made in accepted], now=batch.now)
+
+
+def _order(connection: Connection, share: Share, batch: _Batch) -> Mapping[Place, Order]:
     """Order the attachments; return the orders whose lease came with it, by place."""
     subjects: dict[Place, Descriptor] = {}
     new: dict[str, Place] = {}
     again: dict[str, Place] = {}
-    for outcome in outcomes:
-        intent = outcome.intent
+    for made in share.drafts:
+        intent = made.outcome.intent
         wanted = _wanted(intent)
         if wanted is None or intent.id in batch.refused:
             continue
         where, subject = wanted
         chosen = batch.accepted.get(intent.statement_hash)
         if chosen is not None:
-            new[chosen.signature_id] = where
+            new[chosen.outcome.signature_id] = where
         else:
-            stands = batch.standing[intent.statement_hash]
+            stands = _standing(intent, batch)
             # Whoever made it has ordered its attachment already, or never wanted one.
             if stands.attachment.state not in (AttachmentState.NONE, AttachmentState.FAILED):
                 continue
@@ -264,7 +260,9 @@ def _order(
         subjects[where] = subject
     if not subjects:
         return {}
-    placed = place(connection, subjects, owner=owner, seconds=seconds, now=batch.now)
+    placed = place(
+        connection, subjects, owner=share.owner, seconds=share.order_seconds, now=batch.now
+    )
     if new:
         wishes = [(signature, placed.numbers[where]) for signature, where in new.items()]
         attach_new(connection, wishes, now=batch.now)
@@ -283,19 +281,19 @@ def _wanted(intent: Intent) -> tuple[Place, Descriptor] | None:
     return where, intent.subject
 
 
-def _answer(
-    outcome: Outcome,
-    batch: _Batch,
-    made: Mapping[str, Signature],
-    orders: Mapping[Place, Order],
-) -> Completed:
+def _answer(outcome: Outcome, accepted: Mapping[str, Draft], settled: Settled) -> Completed:
     intent = outcome.intent
-    refusal = batch.refused.get(intent.id)
+    refusal = settled.batch.refused.get(intent.id)
     if refusal is not None:
         return Completed(error=refusal)
-    signature = made.get(intent.statement_hash) or batch.standing[intent.statement_hash]
+    made = accepted.get(intent.statement_hash)
+    signature = (
+        _standing(intent, settled.batch)
+        if made is None
+        else _signature(made.outcome, settled.batch.now)
+    )
     wanted = _wanted(intent)
-    order = None if wanted is None else orders.get(wanted[0])
+    order = None if wanted is None else settled.orders.get(wanted[0])
     return Completed(signature=signature, order=order)
 
 
@@ -311,31 +309,7 @@ def _signature(outcome: Outcome, now: int) -> Signature:
         created_at=from_millis(now),
         credential_id=intent.credential_id,
         public_key=intent.public_key,
-        attachment=Attachment(AttachmentState.PENDING) if _wanted(intent) else NOT_ATTACHED,
-    )
-
-
-def _made_event(outcome: Outcome) -> AuditEvent:
-    statement = outcome.intent.statement
-    return AuditEvent(
-        action="signature.made",
-        actor=outcome.intent.credential_id,
-        subject=outcome.signature_id,
-        details={
-            "annotations": statement.annotations,
-            "digest": str(statement.digest),
-            "forced": outcome.force,
-            "format": statement.format,
-            "identity": statement.identity,
-            "intent": outcome.intent.id,
-            "key": statement.key,
-            "payload_sha256": payload_sha256(outcome.intent),
-            "repository": str(statement.repository),
-            "request": outcome.intent.request_id,
-            "scheme": outcome.intent.scheme,
-            "statement": outcome.intent.statement_hash,
-            "version": statement.version,
-        },
+        attachment=_PENDING if _wanted(intent) else NOT_ATTACHED,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import Final, TypeVar
@@ -20,6 +20,7 @@ from service.store.faults import DATABASE_ERRORS, is_disconnect, unavailable
 from service.store.urls import parse_url, sqlite_path
 from service.store.writer import GroupWriter
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -84,6 +85,17 @@ class Database:
             if away is None:
                 raise
             raise away from error
+
+    def write_share(self, run: Callable[[Connection, Sequence[S]], Sequence[T]], share: S) -> T:
+        """As `write`, for work that can be done for several callers at once.
+
+        `run` returns one result for each share, in their order. It must be the same function
+        for all who may be joined, and none of them may depend on the order of shares.
+        """
+        writer = self._open().writer
+        if writer is not None:
+            return writer.write_share(run, share)
+        return self.write(lambda connection: run(connection, (share,))[0])
 
     def close(self) -> None:
         """Let go of threads and connections; a later use opens new ones."""

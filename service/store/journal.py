@@ -13,8 +13,9 @@ from service.domain.pages import Page, PageRequest
 from service.domain.signing import Intent, Outcome, Signature, UnknownOutcome
 from service.ports.store import Completed, SignatureFilter
 from service.store.bulk import BulkInsert
-from service.store.completion import complete
+from service.store.completion import answers, complete, complete_one
 from service.store.database import Database
+from service.store.drafts import Share, draft
 from service.store.paging import conditions, limit_of, number_after, page_of
 from service.store.rows import (
     SIGNATURES,
@@ -37,9 +38,9 @@ _INSERT: Final = BulkInsert(
         "payload_sha256",
         "credential_id",
         "attach",
-        "replaces",
         "state",
         "owner",
+        "replaces",
         "lease_until",
         "created_at",
     ),
@@ -109,8 +110,8 @@ class StoredJournal:
 
     def intend(self, intents: Sequence[Intent], *, owner: str, seconds: float) -> None:
         if intents:
-            rows = [_intent_values(intent, owner) for intent in intents]
-            self._database.write(partial(_intend, rows, round(seconds * 1000)))
+            rows = [(_intent_values(intent, owner), intent.replaces) for intent in intents]
+            self._database.write_share(_intend, (rows, round(seconds * 1000)))
 
     def renew(self, request_id: str, *, owner: str, seconds: float) -> None:
         values = {"request": request_id, "holder": owner, "millis": round(seconds * 1000)}
@@ -121,9 +122,13 @@ class StoredJournal:
     ) -> Sequence[Completed]:
         if not outcomes:
             return ()
-        return self._database.write(
-            partial(complete, outcomes, owner=owner, order_seconds=order_lease_seconds)
+        share = Share(tuple(map(draft, outcomes)), owner, order_lease_seconds)
+        settled = (
+            self._database.write_share(complete, share)
+            if share.may_join_others
+            else self._database.write(partial(complete_one, share))
         )
+        return answers(share, settled)
 
     def abandon(self, intent_ids: Sequence[str], *, owner: str, reason: str) -> None:
         if intent_ids:
@@ -161,34 +166,41 @@ class StoredJournal:
         return page_of(rows, page, _unknown_from, lambda row: int(row.seq))
 
 
-def _intend(rows: Sequence[dict[str, Any]], millis: int, connection: Connection) -> None:
+_IntentRows = tuple[Sequence[tuple[tuple[Any, ...], str | None]], int]
+"""The rows of one call, each with the intent that it replaces, and the lease in milliseconds."""
+
+
+def _intend(connection: Connection, shares: Sequence[_IntentRows]) -> Sequence[None]:
     now = database_now(connection)
-    hashes = [row["statement_hash"] for row in rows]
+    hashes = [row[_HASH] for rows, _ in shares for row, _ in rows]
     dead = connection.execute(_SUPERSEDE, {"hashes": hashes, "now": now}).all()
     replaced = {row.statement_hash: row.id for row in sorted(dead, key=lambda row: row.seq)}
-    times = {"lease_until": now + millis, "created_at": now}
-    _INSERT(
+    _INSERT.tuples(
         connection,
         [
-            {**row, **times, "replaces": replaced.get(row["statement_hash"]) or row["replaces"]}
-            for row in rows
+            (*row, replaced.get(row[_HASH], replaces), now + millis, now)
+            for rows, millis in shares
+            for row, replaces in rows
         ],
     )
+    return [None] * len(shares)
 
 
-def _intent_values(intent: Intent, owner: str) -> dict[str, Any]:
-    return {
-        "id": intent.id,
-        "request_id": intent.request_id,
-        "item": intent.item,
-        **statement_values(intent),
-        "payload_sha256": payload_sha256(intent),
-        "credential_id": intent.credential_id,
-        "attach": intent.attach is not None,
-        "replaces": intent.replaces,
-        "state": "open",
-        "owner": owner,
-    }
+_HASH: Final = 3  # of the statement, in such a row
+
+
+def _intent_values(intent: Intent, owner: str) -> tuple[Any, ...]:
+    return (
+        intent.id,
+        intent.request_id,
+        intent.item,
+        *statement_values(intent),
+        payload_sha256(intent),
+        intent.credential_id,
+        intent.attach is not None,
+        "open",
+        owner,
+    )
 
 
 def _unknown_from(row: Row[Any]) -> UnknownOutcome:

@@ -54,19 +54,20 @@ SIGNATURES: Final[Select[Any]] = (
 """Everything that a Signature is made of."""
 
 
-def statement_values(intent: Intent) -> dict[str, Any]:
+def statement_values(intent: Intent) -> tuple[Any, ...]:
+    """Return the values of STATEMENT_COLUMNS."""
     statement = intent.statement
-    return {
-        "statement_hash": intent.statement_hash,
-        "format": statement.format,
-        "key": statement.key,
-        "version": statement.version,
-        "repository": str(statement.repository),
-        "digest": statement.digest.hex,
-        "identity": statement.identity,
-        "annotations": dump(statement.annotations),
-        "scheme": intent.scheme.value,
-    }
+    return (
+        intent.statement_hash,
+        statement.format,
+        statement.key,
+        statement.version,
+        str(statement.repository),
+        statement.digest.hex,
+        statement.identity,
+        dump(statement.annotations) if statement.annotations else "[]",
+        intent.scheme.value,
+    )
 
 
 def dump(value: object) -> str:

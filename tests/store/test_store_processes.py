@@ -83,7 +83,7 @@ def test_a_crash_within_a_transaction_leaves_nothing_and_holds_nobody_up(
     make_key(store)
     code = run_to_its_end(
         "from service.store import completion\n"
-        "completion.record = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "completion.record_framed = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)\n"
         "sign(store, an_intent(attach=True))\n",
         store_url,
     )

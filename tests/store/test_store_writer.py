@@ -5,19 +5,22 @@ from __future__ import annotations
 import fcntl
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import pytest
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from service.domain.errors import LeaseLostError, StoreUnavailableError
+from service.ports.store import Completed
 from service.store import Store, sqlite, writer
 from service.store.database import Database
+from service.store.drafts import Share, draft
 from service.store.sqlite import connect
-from tests.support.records import a_key, make_key
+from tests.support.records import a_key, a_statement, an_intent, an_outcome, make_key
 
 T = TypeVar("T")
 
@@ -48,7 +51,14 @@ def names(database: Database) -> set[str]:
 def together(
     database: Database, *works: Callable[[Connection], object]
 ) -> tuple[list[object], list[str]]:
-    """Hand in works while the writer is busy, so that they share the next transaction.
+    """Hand in works while the writer is busy, as `side_by_side`."""
+    return side_by_side(database, *(partial(database.write, work) for work in works))
+
+
+def side_by_side(
+    database: Database, *calls: Callable[[], object]
+) -> tuple[list[object], list[str]]:
+    """Make calls that write while the writer is busy, so that they share the next transaction.
 
     Return what each came to, a value or an exception, and the statements of that transaction.
     """
@@ -62,11 +72,11 @@ def together(
         assert isinstance(raw, sqlite3.Connection)
         raw.set_trace_callback(statements.append)
 
-    outcomes: list[object] = [None] * len(works)
+    outcomes: list[object] = [None] * len(calls)
 
     def hand_in(number: int) -> None:
         try:
-            outcomes[number] = database.write(works[number])
+            outcomes[number] = calls[number]()
         except BaseException as error:  # noqa: BLE001  # compared by the test
             outcomes[number] = error
 
@@ -76,7 +86,7 @@ def together(
     group = database._open().writer
     assert group is not None
     threads = []
-    for number in range(len(works)):
+    for number in range(len(calls)):
         thread = threading.Thread(target=hand_in, args=(number,))
         thread.start()
         threads.append(thread)
@@ -85,7 +95,11 @@ def together(
     go_on.set()
     for thread in [holder, *threads]:
         thread.join()
-    return outcomes, [s for s in statements if s.split()[0] in {"BEGIN", "COMMIT", "SAVEPOINT"}]
+    return outcomes, statements
+
+
+def frame_of(statements: Sequence[str]) -> list[str]:
+    return [s for s in statements if s.split()[0] in {"BEGIN", "COMMIT", "SAVEPOINT"}]
 
 
 def test_works_that_wait_are_committed_together(database: Database) -> None:
@@ -93,14 +107,14 @@ def test_works_that_wait_are_committed_together(database: Database) -> None:
     assert outcomes == [1, 1, 1]
     # The first COMMIT is that of the work which held the others up.
     savepoints = ["SAVEPOINT work"] * 3
-    assert statements == ["COMMIT", "BEGIN IMMEDIATE", *savepoints, "COMMIT"]
+    assert frame_of(statements) == ["COMMIT", "BEGIN IMMEDIATE", *savepoints, "COMMIT"]
     assert names(database) == {"a", "b", "c"}
 
 
 def test_a_work_alone_needs_no_savepoint(database: Database) -> None:
     outcomes, statements = together(database, inserting("a"))
     assert outcomes == [1]
-    assert statements == ["COMMIT", "BEGIN IMMEDIATE", "COMMIT"]
+    assert frame_of(statements) == ["COMMIT", "BEGIN IMMEDIATE", "COMMIT"]
 
 
 def failing(error: BaseException) -> Callable[[Connection], None]:
@@ -133,6 +147,92 @@ def test_a_broken_constraint_is_its_works_own(database: Database) -> None:
     assert outcomes[0] == outcomes[2] == 1
     assert isinstance(outcomes[1], IntegrityError)
     assert names(database) == {"a", "b"}
+
+
+def insert_shares(connection: Connection, shares: Sequence[str]) -> Sequence[str]:
+    for share in shares:
+        connection.exec_driver_sql(INSERT, (share,))
+    return [f"{share} of {len(shares)}" for share in shares]
+
+
+def test_shares_of_one_run_are_run_together_and_answered_each_by_its_own(
+    database: Database,
+) -> None:
+    calls = [partial(database.write_share, insert_shares, name) for name in "abc"]
+    other = partial(database.write, inserting("x"))
+    outcomes, statements = side_by_side(database, calls[0], other, *calls[1:])
+    assert outcomes == ["a of 3", 1, "b of 3", "c of 3"]
+    assert frame_of(statements).count("SAVEPOINT work") == 2
+    assert names(database) == set("abcx")
+
+
+def test_a_share_that_fails_fails_alone(database: Database) -> None:
+    calls = [partial(database.write_share, insert_shares, name) for name in "aab"]
+    outcomes, _ = side_by_side(database, *calls)
+    assert outcomes[0] == "a of 1"
+    assert isinstance(outcomes[1], IntegrityError)
+    assert outcomes[2] == "b of 1"
+    assert names(database) == {"a", "b"}
+
+
+def fill_shares(connection: Connection, shares: Sequence[str]) -> Sequence[None]:
+    filling(connection)
+    return [None for _ in shares]
+
+
+def test_shares_that_fill_the_disk_are_each_told(database: Database) -> None:
+    calls = [partial(database.write_share, fill_shares, name) for name in "ab"]
+    outcomes, _ = side_by_side(database, *calls)
+    assert all(isinstance(outcome, StoreUnavailableError) for outcome in outcomes)
+    assert outcomes[0] is not outcomes[1]  # a traceback must not be shared by threads
+    assert names(database) == set()
+    pages = "PRAGMA max_page_count = 1000000"
+    database.write(lambda connection: connection.exec_driver_sql(pages).scalar_one())
+    assert database.write_share(insert_shares, "c") == "c of 1"
+
+
+def test_requests_side_by_side_sign_with_the_statements_of_one(sqlite_store_url: str) -> None:
+    store = Store(sqlite_store_url)
+    make_key(store)
+    database = store._database
+    intents = [an_intent(a_statement(n), request_id=f"req_{n}") for n in (1, 2, 2)]
+    outcomes = [an_outcome(intent) for intent in intents]
+    owners = ["own_a", "own_b", "own_c"]
+
+    def intend(number: int) -> None:
+        store.journal.intend([intents[number]], owner=owners[number], seconds=30)
+
+    def complete(number: int) -> Sequence[Completed]:
+        # The third does not hold its intent: somebody else's owner.
+        owner = owners[number] if number < len(owners) else "nobody"
+        return store.journal.complete(
+            [outcomes[number % len(owners)]], owner=owner, order_lease_seconds=30
+        )
+
+    _, statements = side_by_side(database, *(partial(intend, n) for n in range(3)))
+    assert sum(s.startswith("UPDATE intents") for s in statements) == 1
+    thief, owner = complete(3), complete(0)
+    assert isinstance(thief[0].error, LeaseLostError)
+    assert owner[0].signature is not None
+    done, statements = side_by_side(database, partial(complete, 1), partial(complete, 2))
+    assert sum(s.startswith("UPDATE intents") for s in statements) == 2  # done, and discarded
+    first, second = (cast("Sequence[Completed]", one)[0].signature for one in done)
+    assert first is not None
+    assert first == second  # they said the same, so that one of them stands
+    assert first.id == outcomes[1].signature_id
+    assert store.journal.get(first.id) == first
+    store.close()
+
+
+def test_only_a_share_that_depends_on_nobody_joins_others() -> None:
+    def share(*, force: bool = False, attach: bool = False, count: int = 1) -> Share:
+        made = [an_outcome(an_intent(attach=attach), force=force) for _ in range(count)]
+        return Share(tuple(map(draft, made)), "own", 30.0)
+
+    assert share().may_join_others
+    assert not share(force=True).may_join_others
+    assert not share(attach=True).may_join_others
+    assert not share(count=1000).may_join_others
 
 
 def filling(connection: Connection) -> None:
