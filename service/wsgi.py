@@ -23,5 +23,6 @@ def application(observer: StepObserver | None = None) -> Flask:
     service = build(settings, observer=observer)
     if settings.embedded_worker:
         # A daemon: orders it holds when the process ends are claimed again by their lease.
-        Thread(target=run_loop, args=(service.deliver, Event()), name="worker", daemon=True).start()
+        arguments = (service.deliver, service.chores, Event())
+        Thread(target=run_loop, args=arguments, name="worker", daemon=True).start()
     return create_app(service.operations, version=version("sealwright"))

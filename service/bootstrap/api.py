@@ -43,12 +43,17 @@ from service.operations.prepare import PrepareItems
 from service.operations.quorum import Quorum
 from service.operations.renewal import LeaseRenewer
 from service.operations.replay import Replays
+from service.operations.watch_quorum import WatchQuorum
 from service.ports.metrics import Meter
 from service.ports.steps import NoObserver, StepObserver
 from service.registry import OCIClient, RegistryBook
 from service.store import Store
+from service.worker import Chore, Chores
 
 REGISTRY_THREADS = 8  # a registry on a filesystem gains nothing from more
+
+APPROVALS_SECONDS = 5.0  # how late what has run out may be put on record; it counts at once
+QUORUM_SECONDS = 10.0  # how late a change of the policy file may show in the findings
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,7 @@ class Service:
 
     operations: Operations
     deliver: DeliverAttachments
+    chores: Chores
     store: Store
     keyring: Keyring
 
@@ -109,7 +115,14 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
         readiness=Readiness(keyring, store.health),
         metrics=Metrics(meter, meter, [store.outbox_gauge]),
     )
-    return Service(operations, deliver, store, keyring)
+    chores = Chores(
+        [
+            Chore("approvals", APPROVALS_SECONDS, operations.approvals.sweep),
+            Chore("quorum", QUORUM_SECONDS, WatchQuorum(quorum, store.findings)),
+        ],
+        clock,
+    )
+    return Service(operations, deliver, chores, store, keyring)
 
 
 def build_keyring(settings: Settings, store: Store, clock: Clock, meter: Meter) -> Keyring:

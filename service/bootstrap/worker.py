@@ -28,7 +28,8 @@ def run() -> None:
 
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, ask_to_stop)
-    run_loop(build(settings).deliver, stop)
+    service = build(settings)
+    run_loop(service.deliver, service.chores, stop)
 
 
 def checked_files(settings: Settings) -> None:

@@ -43,3 +43,5 @@ class Finding:
 
 
 KEY_COMPROMISED = "key-compromised"
+QUORUM_FILE_LOOSER = "quorum-file-looser"
+QUORUM_SHORT = "quorum-short"
