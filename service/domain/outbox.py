@@ -17,6 +17,8 @@ class OrderKind(StrEnum):
     """Cosign's list of signatures under the `.sig` tag."""
     REFER = "refer"
     """The list of manifests that refer to the subject."""
+    LOOKASIDE = "lookaside"
+    """What we serve ourselves, beside the registry: ours alone, so that nobody overwrites it."""
 
 
 class OrderState(StrEnum):

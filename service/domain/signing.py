@@ -227,7 +227,18 @@ class Referrer:
         return Digest.of(self.manifest)
 
 
-Attachable = SignatureLayer | Referrer
+@dataclass(frozen=True, slots=True)
+class LookasideFile:
+    """A signature that clients fetch from our own lookaside, next to the registry."""
+
+    content: bytes
+
+    @property
+    def digest(self) -> Digest:
+        return Digest.of(self.content)
+
+
+Attachable = SignatureLayer | Referrer | LookasideFile
 """What a format puts at the registry: one member for each kind of place."""
 
 
@@ -247,5 +258,6 @@ class Artifact:
     tag: str | None
     subject: Descriptor | None
     media_type: str
-    manifest: bytes
+    manifest: bytes | None
+    """None for a file that no registry takes: its bytes are the only blob."""
     blobs: tuple[bytes, ...]

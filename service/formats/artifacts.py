@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from service.domain.digests import Descriptor
-from service.domain.signing import Artifact, Attachable, Referrer, SignatureLayer
+from service.domain.signing import (
+    Artifact,
+    Attachable,
+    LookasideFile,
+    Referrer,
+    SignatureLayer,
+)
 from service.formats import siglist
+
+LOOKASIDE_MEDIA_TYPE: Final = "application/pgp-signature"
 
 
 def artifact_of(content: Attachable, subject: Descriptor) -> Artifact:
@@ -28,4 +38,13 @@ def artifact_of(content: Attachable, subject: Descriptor) -> Artifact:
                 media_type=content.media_type,
                 manifest=content.manifest,
                 blobs=content.blobs,
+            )
+        case LookasideFile():
+            # No registry takes it: it is a file for a lookaside of the caller's own.
+            return Artifact(
+                tag=None,
+                subject=subject,
+                media_type=LOOKASIDE_MEDIA_TYPE,
+                manifest=None,
+                blobs=(content.content,),
             )

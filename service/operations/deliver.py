@@ -80,7 +80,7 @@ class DeliverAttachments:
         quiet = not attached.added and order.seen == attached.seen
         looks = order.looks + 1 if quiet else 0
         look_again = None
-        if looks < QUIET_LOOKS:
+        if attached.watched and looks < QUIET_LOOKS:
             look_again = SECOND_LOOK_SECONDS if looks else FIRST_LOOK_SECONDS
         try:
             self.outbox.attached(

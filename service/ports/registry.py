@@ -53,6 +53,7 @@ class Attached:
     media_type: str
     seen: str
     added: bool
+    watched: bool = True
 
 
 class Attacher(Protocol):

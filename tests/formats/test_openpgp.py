@@ -71,7 +71,7 @@ class Signer:
 
     def message(self, content: bytes = CONTENT) -> bytes:
         payload = openpgp.signing_payload(content, self.packet, SIGNED)
-        return openpgp.signed_message(payload, self.sign(payload), self.packet)
+        return openpgp.signed_message(payload, self.sign(payload), self.packet.scheme)
 
 
 def _der(private: Private) -> bytes:

@@ -54,6 +54,8 @@ _TRAILER: Final = struct.Struct(">BBI")
 _HEAD: Final = struct.Struct(">BBBBH")
 
 _LITERAL_HEAD: Final = 6  # "b", an empty file name, no time
+_FINGERPRINT_BYTES: Final = 20
+_KEY_ID_BYTES: Final = 8
 _MODULI: Final = (256, 384, 512)
 _ED25519_HALF: Final = 32
 
@@ -107,7 +109,7 @@ class PublicKeyPacket:
 
     @property
     def key_id(self) -> bytes:
-        return self.fingerprint[-8:]
+        return self.fingerprint[-_KEY_ID_BYTES:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,16 +161,24 @@ def transferable_key(key: PublicKeyPacket, user_id: str, signature: bytes) -> by
     )
 
 
-def signed_message(payload: bytes, signature: bytes, key: PublicKeyPacket) -> bytes:
-    """Return the message around a payload of `signing_payload` and its signature."""
-    content, _ = _split(payload)
-    algorithm, hashing = _NUMBERS[key.scheme]
-    one_pass = bytes([3, _BINARY, hashing, algorithm]) + key.key_id + b"\1"
+def signed_message(payload: bytes, signature: bytes, scheme: Scheme) -> bytes:
+    """Return the message around a payload of `signing_payload` and its signature.
+
+    Raises:
+        MessageMalformedError: it is no such payload.
+    """
+    content, head = _split(payload)
+    issuer = read_subpackets(head[_HEAD.size :]).get(_ISSUER_FINGERPRINT, b"")
+    if len(issuer) != 1 + _FINGERPRINT_BYTES:
+        raise MessageMalformedError("the payload names no key")
+    key_id = issuer[-_KEY_ID_BYTES:]
+    algorithm, hashing = _NUMBERS[scheme]
+    one_pass = bytes([3, _BINARY, hashing, algorithm]) + key_id + b"\1"
     literal = b"b\0".ljust(_LITERAL_HEAD, b"\0") + content
     return (
         packet(_ONE_PASS, one_pass)
         + packet(_LITERAL, literal)
-        + packet(_SIGNATURE, _signature_body(payload, signature, key.key_id, key.scheme))
+        + packet(_SIGNATURE, _signature_body(payload, signature, key_id, scheme))
     )
 
 
