@@ -24,7 +24,9 @@ from service.operations import (
     Credentials,
     Custody,
     Keys,
+    Lookaside,
     Metrics,
+    OpenPGPKeys,
     Operations,
     QuorumPolicy,
     Readiness,
@@ -112,6 +114,8 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
         quorum=QuorumPolicy(quorum, acts),
         records=Records(store.journal, store.outbox),
         slots=Slots(keyring, store.pins, store.audit),
+        lookaside=Lookaside(store.journal, store.keys, registry),
+        openpgp_keys=OpenPGPKeys(store.certifications, keyring),
         readiness=Readiness(keyring, store.health),
         metrics=Metrics(meter, meter, [store.outbox_gauge]),
     )

@@ -6,17 +6,21 @@ from collections.abc import Mapping
 
 from service.domain.clock import Clock
 from service.domain.outbox import OrderKind
+from service.formats.openpgp.form import OpenPGPFormat
 from service.formats.simplesigning import CosignFormat
 from service.ports.formats import SignatureFormat
 from service.ports.registry import Attacher
-from service.registry import OCIClient, SharedTag, SigTagAttacher
+from service.registry import LookasideAttacher, OCIClient, SharedTag, SigTagAttacher
 
 
 def signature_formats() -> Mapping[str, SignatureFormat]:
-    formats: tuple[SignatureFormat, ...] = (CosignFormat(),)
+    formats: tuple[SignatureFormat, ...] = (CosignFormat(), OpenPGPFormat())
     return {form.name: form for form in formats}
 
 
 def registry_attachers(client: OCIClient, clock: Clock) -> Mapping[OrderKind, Attacher]:
     shared = SharedTag(client, clock)
-    return {OrderKind.ATTACH: SigTagAttacher(client, clock, shared)}
+    return {
+        OrderKind.ATTACH: SigTagAttacher(client, clock, shared),
+        OrderKind.LOOKASIDE: LookasideAttacher(),
+    }

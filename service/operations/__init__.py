@@ -9,7 +9,9 @@ from service.operations.credentials import Credentials
 from service.operations.custody import Custody
 from service.operations.findings import SeeFindings
 from service.operations.keys import Keys
+from service.operations.lookaside import Lookaside
 from service.operations.metrics import Metrics
+from service.operations.openpgp_keys import OpenPGPKeys
 from service.operations.quorum_policy import QuorumPolicy
 from service.operations.readiness import Readiness, ReadinessPart
 from service.operations.records import Records
@@ -23,7 +25,9 @@ __all__ = [
     "Credentials",
     "Custody",
     "Keys",
+    "Lookaside",
     "Metrics",
+    "OpenPGPKeys",
     "Operations",
     "QuorumPolicy",
     "Readiness",
@@ -51,5 +55,7 @@ class Operations:
     quorum: QuorumPolicy
     records: Records
     slots: Slots
+    lookaside: Lookaside
+    openpgp_keys: OpenPGPKeys
     readiness: Readiness
     metrics: Metrics

@@ -22,6 +22,7 @@ from service.domain.keys import GeneratedKey, Key, KeyState, KeyVersion, Locatio
 from service.domain.lifecycle import Move, NewVersion
 from service.domain.outbox import AttachmentStatus, Order, OrderState, OrderStatus
 from service.domain.pages import Page, PageRequest
+from service.domain.references import Repository
 from service.domain.signing import AttachmentWish, Intent, Outcome, Signature, UnknownOutcome
 
 
@@ -79,6 +80,10 @@ class SigningJournal(Protocol):
         ...
 
     def get(self, signature_id: str) -> Signature | None: ...
+
+    def at_lookaside(self, repository: Repository, digest: Digest) -> Sequence[Signature]:
+        """Return the standing signatures of an image that the lookaside serves, oldest first."""
+        ...
 
     def list(self, wanted: SignatureFilter, page: PageRequest) -> Page[Signature]: ...
 
@@ -262,6 +267,16 @@ class Findings(Protocol):
 
     def list(self, wanted: FindingFilter, page: PageRequest) -> Page[Finding]:
         """Newest first."""
+        ...
+
+
+class KeyCertifications(Protocol):
+    """The signatures by which key versions certify their own OpenPGP form."""
+
+    def get(self, version: KeyVersion) -> bytes | None: ...
+
+    def keep(self, version: KeyVersion, signature: bytes) -> bytes:
+        """Keep the first signature for a version, audited, and return the one that is kept."""
         ...
 
 

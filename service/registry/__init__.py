@@ -12,9 +12,11 @@ from service.registry.config import (
     parse_registries,
 )
 from service.registry.health import RegistryHealthCheck
+from service.registry.lookaside import LookasideAttacher
 from service.registry.shared import SharedTag
 
 __all__ = [
+    "LookasideAttacher",
     "OCIClient",
     "RegistryBook",
     "RegistryConfig",

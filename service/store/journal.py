@@ -9,8 +9,18 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, bindparam, select, update
 
 from service.domain.clock import from_millis
+from service.domain.digests import Digest
+from service.domain.limits import MAX_LOOKASIDE_FILES
+from service.domain.outbox import OrderKind
 from service.domain.pages import Page, PageRequest
-from service.domain.signing import Intent, Outcome, Signature, UnknownOutcome
+from service.domain.references import Repository
+from service.domain.signing import (
+    AttachmentState,
+    Intent,
+    Outcome,
+    Signature,
+    UnknownOutcome,
+)
 from service.ports.store import Completed, SignatureFilter
 from service.store.bulk import BulkInsert
 from service.store.completion import answers, complete, complete_one
@@ -25,7 +35,7 @@ from service.store.rows import (
     statement_from,
     statement_values,
 )
-from service.store.schema import OPEN, STANDING, intents, signatures
+from service.store.schema import OPEN, STANDING, attachments, intents, outbox, signatures
 from service.store.sql import any_of, database_now, now_ms
 
 _INSERT: Final = BulkInsert(
@@ -76,6 +86,18 @@ _ABANDON: Final = (
 )
 _STANDING: Final = SIGNATURES.where(any_of(signatures.c.statement_hash, "hashes"), STANDING)
 _BY_ID: Final = SIGNATURES.where(signatures.c.id == bindparam("id"))
+_AT_LOOKASIDE: Final = (
+    SIGNATURES.join(outbox, outbox.c.id == attachments.c.order_id)
+    .where(
+        signatures.c.digest == bindparam("digest"),
+        signatures.c.repository == bindparam("repository"),
+        STANDING,
+        attachments.c.state == AttachmentState.ATTACHED.value,
+        outbox.c.kind == OrderKind.LOOKASIDE.value,
+    )
+    .order_by(signatures.c.seq)
+    .limit(MAX_LOOKASIDE_FILES)
+)
 # An intent leads to the signature made for it, or to the one that its own gave way to.
 _MADE: Final = (
     SIGNATURES.add_columns(intents.c.item.label("item"), intents.c.statement_hash.label("hash"))
@@ -140,6 +162,13 @@ class StoredJournal:
             lambda connection: connection.execute(_BY_ID, {"id": signature_id}).one_or_none()
         )
         return None if row is None else signature_from(row)
+
+    def at_lookaside(self, repository: Repository, digest: Digest) -> Sequence[Signature]:
+        values = {"repository": str(repository), "digest": digest.hex}
+        rows = self._database.read(
+            lambda connection: connection.execute(_AT_LOOKASIDE, values).all()
+        )
+        return [signature_from(row) for row in rows]
 
     def list(self, wanted: SignatureFilter, page: PageRequest) -> Page[Signature]:
         """Newest first."""

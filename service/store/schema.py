@@ -38,7 +38,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "r0005"
+HEAD: Final = "r0006"
 """The revision that this schema is; a test compares it with the newest migration."""
 
 metadata: Final = MetaData(
@@ -539,3 +539,13 @@ quorum_rules: Final = Table(
     _number("at"),
 )
 """Every set of rules that was ever in force; the highest number is now."""
+
+openpgp_certifications: Final = Table(
+    "openpgp_certifications",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    _bytes("signature"),
+    _number("created_at"),
+    ForeignKeyConstraint(["key", "version"], ["key_versions.key", "key_versions.version"]),
+)

@@ -6,6 +6,7 @@ from typing import Final
 
 from service.store.approvals import StoredApprovalBook
 from service.store.audit import StoredAuditTrail
+from service.store.certifications import StoredKeyCertifications
 from service.store.credentials import StoredCredentialBook
 from service.store.database import Database
 from service.store.findings import StoredFindings
@@ -35,6 +36,7 @@ class Store:
         self.outbox: Final = StoredOutbox(self._database)
         self.keys: Final = StoredKeyCatalog(self._database)
         self.findings: Final = StoredFindings(self._database)
+        self.certifications: Final = StoredKeyCertifications(self._database)
         self.credentials: Final = StoredCredentialBook(self._database)
         self.audit: Final = StoredAuditTrail(self._database)
         self.leases: Final = StoredLeases(self._database)

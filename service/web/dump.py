@@ -94,12 +94,15 @@ def unknown_outcome(found: UnknownOutcome) -> JSONObject:
 
 
 def artifact(made: Artifact) -> JSONObject:
+    manifest = made.manifest
     return {
-        "manifest": {
+        "manifest": None
+        if manifest is None
+        else {
             "media_type": made.media_type,
-            "digest": str(Digest.of(made.manifest)),
-            "size": len(made.manifest),
-            "content": _base64(made.manifest),
+            "digest": str(Digest.of(manifest)),
+            "size": len(manifest),
+            "content": _base64(manifest),
         },
         "blobs": [
             {"digest": str(Digest.of(blob)), "size": len(blob), "content": _base64(blob)}

@@ -80,7 +80,9 @@ from service.operations import (
     Credentials,
     Custody,
     Keys,
+    Lookaside,
     Metrics,
+    OpenPGPKeys,
     Operations,
     QuorumPolicy,
     Readiness,
@@ -340,6 +342,36 @@ class MemoryLeases:
         return None
 
 
+class AnyRegistry:
+    """Every host is a registry of ours, under its own name; nothing is there."""
+
+    def public_repository(self, repository: Repository) -> Repository:
+        return repository
+
+    def resolve(self, repository: Repository, reference: str | Digest) -> None:
+        return None
+
+    def manifest(self, repository: Repository, reference: str | Digest) -> None:
+        return None
+
+    def blob(self, repository: Repository, digest: Digest) -> None:
+        return None
+
+
+class MemoryCertifications:
+    """Holds a certification for every version: by a key that is nobody's, in the right form."""
+
+    def __init__(self) -> None:
+        key = ec.generate_private_key(ec.SECP256R1())
+        self._signature = key.sign(b"", ec.ECDSA(hashes.SHA256()))
+
+    def get(self, version: KeyVersion) -> bytes:
+        return self._signature
+
+    def keep(self, version: KeyVersion, signature: bytes) -> bytes:
+        return self._signature
+
+
 class MemoryAudit:
     def __init__(self) -> None:
         self.events: list[AuditEvent] = []
@@ -419,6 +451,14 @@ class MemoryJournal:
 
     def get(self, signature_id: str) -> Signature | None:
         return next((s for s in self.signatures if s.id == signature_id), None)
+
+    def at_lookaside(self, repository: Repository, digest: Digest) -> Sequence[Signature]:
+        return [
+            s
+            for s in self.signatures
+            if (s.statement.format, s.statement.repository, s.statement.digest)
+            == ("openpgp", repository, digest)
+        ]
 
     def list(self, wanted: SignatureFilter, page: PageRequest) -> Page[Signature]:
         chosen = [s for s in reversed(self.signatures) if fits(wanted, s.statement, s.created_at)]
@@ -742,6 +782,8 @@ def new_world(*, release_key: bool = True, allow_extractable: bool = False) -> W
         quorum=QuorumPolicy(quorum, acts),
         records=records,
         slots=Slots(tokens, MemoryLatch(), audit),
+        lookaside=Lookaside(cast("Any", journal), catalog, AnyRegistry()),
+        openpgp_keys=OpenPGPKeys(MemoryCertifications(), cast("Any", None)),
         readiness=Readiness(tokens, health),
         metrics=Metrics(meter, meter, [gauges]),
     )

@@ -25,11 +25,13 @@ PUBLIC = {
     "/v1/keys/<name>",
     "/v1/keys/<name>/versions/<int:number>",
     "/v1/keys/<name>/public-key",
+    "/lookaside/<path:place>",
+    "/extensions/v2/<path:name>/signatures/<digest>",
 }
 
 
 def url(rule: Rule) -> str:
-    return re.sub(r"<int:\w+>", "1", re.sub(r"<\w+>", "release", rule.rule))
+    return re.sub(r"<int:\w+>", "1", re.sub(r"<(?:path:)?\w+>", "release", rule.rule))
 
 
 def calls(app: Flask) -> list[tuple[str, Rule]]:

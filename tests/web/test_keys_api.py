@@ -124,7 +124,7 @@ def test_the_public_key_as_jwk_is_the_same_key(web: FlaskClient) -> None:
     assert (jwk["kid"], jwk["use"]) == (thumbprint.rstrip(b"=").decode(), "sig")
 
 
-@pytest.mark.parametrize("accept", ["application/pgp-keys", "image/png"])
+@pytest.mark.parametrize("accept", ["application/pkcs8", "image/png"])
 def test_a_form_that_does_not_exist_is_406(web: FlaskClient, accept: str) -> None:
     answer = web.get("/v1/keys/release/public-key", headers={"Accept": accept})
     assert (answer.status_code, answer.json["code"]) == (406, "not-acceptable")

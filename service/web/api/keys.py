@@ -33,6 +33,8 @@ routes = Routes("keys", "Signing keys and their public halves.")
 PEM: Final = "application/x-pem-file"
 JWK: Final = "application/jwk+json"
 JWK_SET: Final = "application/jwk-set+json"
+PGP: Final = "application/pgp-keys"
+_VARIES: Final = {"Cache-Control": "no-cache", "Vary": "Accept"}
 
 
 def _sees_custody(caller: Caller | None) -> bool:
@@ -97,11 +99,11 @@ def show_version(call: Call, name: str, number: int) -> Response:
     summary="The public key, as PEM or JWK by Accept",
     public=True,
     query=PublicKeyQuery,
-    headers={"Accept": f"`{PEM}` (default), `{JWK}`, or `{JWK_SET}`."},
+    headers={"Accept": f"`{PEM}` (default), `{JWK}`, `{JWK_SET}` or `{PGP}`."},
     answers={
         200: Answer(
             "The newest active version, the one asked for, or with `all` every one that counts.",
-            {PEM: None, JWK: JWKSchema, JWK_SET: JWKSetSchema},
+            {PEM: None, JWK: JWKSchema, JWK_SET: JWKSetSchema, PGP: None},
         )
     },
     errors=(errors.KeyNotFoundError, errors.NotAcceptableError, errors.InvalidRequestError),
@@ -115,6 +117,8 @@ def show_public_key(call: Call, name: str) -> Response:
     if not versions:
         raise errors.KeyNotFoundError(f"key {name!r} has no version that could be shown")
     shown = versions if query["all"] else versions[-1:]
+    if wanted == PGP:
+        return text(call.operations.openpgp_keys.key_file(shown), PGP, headers=_VARIES)
     return _public_keys(shown, wanted, as_set=query["all"])
 
 
@@ -126,17 +130,16 @@ def _accepted() -> str:
     """
     if not request.accept_mimetypes:
         return PEM
-    best = request.accept_mimetypes.best_match([PEM, JWK, JWK_SET])
+    best = request.accept_mimetypes.best_match([PEM, JWK, JWK_SET, PGP])
     if best is None:
-        raise errors.NotAcceptableError(f"this call answers as {PEM}, {JWK} or {JWK_SET}")
+        raise errors.NotAcceptableError(f"this call answers as {PEM}, {JWK}, {JWK_SET} or {PGP}")
     return best
 
 
 def _public_keys(versions: tuple[KeyVersion, ...], wanted: str, *, as_set: bool) -> Response:
-    headers = {"Cache-Control": "no-cache", "Vary": "Accept"}
     if wanted == PEM:
-        return text("".join(public_key(v.public_key).pem() for v in versions), PEM, headers=headers)
+        return text("".join(public_key(v.public_key).pem() for v in versions), PEM, headers=_VARIES)
     keys = [dump.jwk(version) for version in versions]
     if as_set or wanted == JWK_SET:
-        return answer({"keys": keys}, content_type=JWK_SET, headers=headers)
-    return answer(keys[0], content_type=JWK, headers=headers)
+        return answer({"keys": keys}, content_type=JWK_SET, headers=_VARIES)
+    return answer(keys[0], content_type=JWK, headers=_VARIES)

@@ -140,7 +140,13 @@ class InlineBlobSchema(Schema):
 
 class ArtifactSchema(Schema):
     manifest = fields.Nested(
-        InlineContentSchema, required=True, metadata=about("Push this last, under `tag` if given.")
+        InlineContentSchema,
+        required=True,
+        allow_none=True,
+        metadata=about(
+            "Push this last, under `tag` if given. Null for OpenPGP: the blob is a file for a "
+            "lookaside of your own."
+        ),
     )
     blobs = fields.List(
         fields.Nested(InlineBlobSchema), required=True, metadata=about("Push these first.")
