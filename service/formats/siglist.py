@@ -51,15 +51,16 @@ def append_layers(
         ListFullError: there is no room.
     """
     manifest = _empty() if existing is None else _parse(existing)
-    wanted = {str(layer.digest) for layer in layers}
+    ours = [_descriptor(layer) for layer in layers]
+    wanted = {entry["digest"] for entry in ours}
     listed: list[dict[str, Any]] = [
         entry
         for entry in manifest["layers"]
         if entry["digest"] in wanted or entry["digest"] not in without
     ]
     changed = len(listed) != len(manifest["layers"])
-    for layer in layers:
-        changed |= _put(listed, layer)
+    for entry in ours:
+        changed |= _put(listed, entry)
     if not changed:
         return None
     if len(listed) > MAX_SIGNATURE_LAYERS:
@@ -90,13 +91,12 @@ def listed_digests(existing: bytes) -> tuple[Digest, ...]:
         raise NotAListError(str(error)) from error
 
 
-def _put(listed: list[dict[str, Any]], layer: SignatureLayer) -> bool:
+def _put(listed: list[dict[str, Any]], ours: dict[str, Any]) -> bool:
     """List one signature; return whether anything changed.
 
     The same payload with the same signature is the same signature (cosign's own rule). One
     that lacks some of our annotations, say the proof of its log entry, gets them.
     """
-    ours = _descriptor(layer)
     for entry in listed:
         theirs = entry.get("annotations") or {}
         if entry["digest"] == ours["digest"] and theirs.get(SIGNATURE_ANNOTATION) == ours[

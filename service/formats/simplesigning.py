@@ -13,6 +13,7 @@ from binascii import b2a_base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -104,6 +105,23 @@ def _optional(value: object) -> Mapping[str, Any]:
     return value
 
 
+@lru_cache(maxsize=16)  # annotations may be large
+def _around_digest(identity: str, annotations: tuple[tuple[str, str], ...]) -> tuple[bytes, bytes]:
+    """Return a payload's bytes before and behind its digest: the images of a batch share them."""
+    optional = dict(sorted(annotations))
+    if "timestamp" in optional:
+        rule = "containers/image refuses signatures whose annotation `timestamp` is text"
+        raise InvalidRequestError(rule, errors={"annotations": {"timestamp": [rule]}})
+    try:
+        named = strictjson.dump({"docker-reference": identity})
+        told = strictjson.dump({"type": PAYLOAD_TYPE}), strictjson.dump(optional or None)
+    except strictjson.StrictJSONError as error:
+        raise InvalidRequestError(f"identity or annotations: {error}") from error
+    before = b'{"critical":{"identity":%b,"image":{"docker-manifest-digest":"' % named
+    behind = b'"},%b,"optional":%b}' % (told[0][1:], told[1])
+    return before, behind
+
+
 class CosignFormat:
     """service.ports.formats.SignatureFormat for `.sig` signatures."""
 
@@ -126,23 +144,8 @@ class CosignFormat:
             InvalidRequestError: no verifier could read them: text that is not Unicode, or an
                 annotation `timestamp`, which containers/image takes for an integer.
         """
-        optional = dict(sorted(statement.annotations))
-        if "timestamp" in optional:
-            rule = "containers/image refuses signatures whose annotation `timestamp` is text"
-            raise InvalidRequestError(rule, errors={"annotations": {"timestamp": [rule]}})
-        try:
-            return strictjson.dump(
-                {
-                    "critical": {
-                        "identity": {"docker-reference": statement.identity},
-                        "image": {"docker-manifest-digest": str(statement.digest)},
-                        "type": PAYLOAD_TYPE,
-                    },
-                    "optional": optional or None,
-                }
-            )
-        except strictjson.StrictJSONError as error:
-            raise InvalidRequestError(f"identity or annotations: {error}") from error
+        before, behind = _around_digest(statement.identity, statement.annotations)
+        return b"%bsha256:%b%b" % (before, statement.digest.hex.encode(), behind)
 
     def message(self, payload: bytes, scheme: Scheme) -> bytes:
         return payload

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from service.domain.callers import Caller
@@ -46,6 +46,9 @@ class _Plan:
     annotations: tuple[tuple[str, str], ...]
     at: datetime
     settled: Collection[int] = field(default_factory=frozenset)
+    allowed: dict[tuple[Repository, bool], Repository] = field(default_factory=dict)
+    """Whatever item found it out first: repositories that may be signed (pinned or not), each
+    with its public name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,30 +98,31 @@ class PrepareItems:
             if index in plan.settled:
                 return item
             digest, descriptor = self._resolved(plan, image, reference)
-            item = replace(item, digest=digest, descriptor=descriptor)
+            item = Prepared(index, item.shown, item.item_id, digest, descriptor)
             units = _units(plan, item, image, reference=reference, repository=repository)
         except ServiceError as error:
             return Prepared(index, item.shown, item.item_id, error=error)
-        return replace(item, units=units)
+        return Prepared(index, item.shown, item.item_id, digest, descriptor, units=units)
 
     def _authorised(self, plan: _Plan, image: ImageToSign) -> tuple[Reference, Repository]:
         """(2) Decide, on data alone."""
         reference = Reference.parse(image.unverified_reference)
         if reference.digest is None and reference.tag is None:
             raise InvalidReferenceError("the reference has neither digest nor tag")
-        repository = self.registry.public_repository(reference.repository)
-        decision = may_sign(
-            plan.policy,
-            plan.caller,
-            repository,
-            key=plan.key.name,
-            pinned=reference.digest is not None,
-        )
-        if isinstance(decision, Deny):
-            raise PolicyDeniedError(*decision.reasons)
+        question = (reference.repository, reference.digest is not None)
+        repository = plan.allowed.get(question)
+        if repository is None:
+            repository = plan.allowed[question] = self._allowed(plan, *question)
         if image.identity is not None:
             require(may_claim(plan.caller, image.identity, repository))
         return reference, repository
+
+    def _allowed(self, plan: _Plan, asked: Repository, pinned: bool) -> Repository:
+        repository = self.registry.public_repository(asked)
+        decision = may_sign(plan.policy, plan.caller, repository, key=plan.key.name, pinned=pinned)
+        if isinstance(decision, Deny):
+            raise PolicyDeniedError(*decision.reasons)
+        return repository
 
     def _resolved(
         self, plan: _Plan, image: ImageToSign, reference: Reference

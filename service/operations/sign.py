@@ -11,7 +11,7 @@ Items fail alone.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from service.domain.audit import AuditEvent
@@ -165,20 +165,16 @@ class SignImages:
 
 
 def _answer(item: Prepared, made: Mapping[Unit, Signature | ServiceError]) -> SignedItem:
-    answer = SignedItem(
+    results = [made[unit] for unit in item.units] if item.error is None else []
+    error = item.error or next((r for r in results if isinstance(r, ServiceError)), None)
+    return SignedItem(
         item.shown,
         item.item_id,
         item.digest,
-        children=tuple(_answer(child, made) for child in item.children),
-        error=item.error,
+        # If one failed, signatures of other formats stand; a retry answers with them.
+        signatures=tuple(r for r in results if isinstance(r, Signature)) if error is None else (),
+        children=tuple(_answer(child, made) for child in item.children) if item.children else (),
+        error=error,
         descriptor=item.descriptor,
         platform=item.platform,
     )
-    if item.error is not None:
-        return answer
-    results = [made[unit] for unit in item.units]
-    failed = next((result for result in results if isinstance(result, ServiceError)), None)
-    if failed is not None:
-        # Signatures of other formats are on record and stand; a retry answers with them.
-        return replace(answer, error=failed)
-    return replace(answer, signatures=tuple(r for r in results if isinstance(r, Signature)))

@@ -18,6 +18,8 @@ from hashlib import sha256, sha384, sha512
 from types import MappingProxyType
 from typing import Any, Final
 
+import orjson
+
 from service.domain.keys import Algorithm
 from service.domain.public_keys import public_key
 from service.translog.errors import MalformedError
@@ -38,10 +40,8 @@ _V2_ALGORITHMS: Final = MappingProxyType(
 
 
 def canonical(document: object) -> bytes:
-    """Return RFC 8785 for documents of strings, objects and small numbers, as those here are."""
-    return json.dumps(
-        document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    ).encode()
+    """Return RFC 8785 for documents of text and objects with names in ASCII, as those here are."""
+    return orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
 
 
 def hashedrekord(message: bytes, signature: bytes, spki: bytes) -> bytes:
