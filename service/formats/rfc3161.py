@@ -120,7 +120,14 @@ def parse_query(der: bytes) -> Query:
         request = tsp.TimeStampReq.load(der, strict=True)
         native: dict[str, Any] = request.native
         canonical = request.copy().dump(force=True)
-    except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
+    except (
+        AttributeError,  # of asn1crypto itself, where a value has another type than its field
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        OverflowError,
+    ) as error:
         raise QueryRefusedError(Failure.BAD_DATA_FORMAT, "not a TimeStampReq") from error
     if canonical != der:
         raise QueryRefusedError(Failure.BAD_DATA_FORMAT, "the query is not DER")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -213,6 +214,17 @@ def test_a_query_that_cannot_be_granted_is_refused_with_its_failure(
 def test_bytes_that_are_no_query_are_refused(content: bytes) -> None:
     with pytest.raises(rfc3161.QueryRefusedError):
         rfc3161.parse_query(content)
+
+
+def test_a_query_that_ends_in_any_other_type_is_refused_or_read() -> None:
+    query = rfc3161_client.TimestampRequestBuilder().data(MESSAGE).nonce(nonce=False).build()
+    der = query.as_bytes()
+    assert der.endswith(bytes.fromhex("0101ff"))  # certReq
+    for tag in range(256):
+        with contextlib.suppress(rfc3161.QueryRefusedError):
+            rfc3161.parse_query(der[:-2] + bytes([tag]) + der[-1:])
+        with contextlib.suppress(rfc3161.QueryRefusedError):
+            rfc3161.parse_query(der[:-3] + bytes([tag]) + der[-2:])
 
 
 @given(st.data())
