@@ -8,4 +8,5 @@ pytest_plugins = [
     "tests.support.registry",
     "tests.support.softhsm",
     "tests.support.product",
+    "tests.support.services",
 ]

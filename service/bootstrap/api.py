@@ -35,6 +35,7 @@ from service.operations import (
     SignImages,
     Slots,
     VerifyImages,
+    Withdrawals,
 )
 from service.operations.acts import Acts
 from service.operations.attach import AttachRecorded
@@ -42,6 +43,7 @@ from service.operations.cycle import SigningCycle
 from service.operations.deliver import DeliverAttachments
 from service.operations.fanout import Fanout
 from service.operations.prepare import PrepareItems
+from service.operations.proofs import RecordedProofs
 from service.operations.quorum import Quorum
 from service.operations.renewal import LeaseRenewer
 from service.operations.replay import Replays
@@ -105,13 +107,16 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
     operations = Operations(
         authenticator=TokenAuthenticator(store.credentials, clock),
         sign=sign,
-        verify=VerifyImages(store.keys, registry, verifying),
+        verify=VerifyImages(store.keys, registry, verifying, RecordedProofs(store.journal)),
         keys=Keys(store.keys, keyring),
         custody=Custody(acts, store.keys, store.audit, clock),
         findings=SeeFindings(store.findings),
         credentials=Credentials(store.credentials, acts, clock),
         approvals=Approvals(store.approvals, acts, store.credentials, renewer, clock),
         quorum=QuorumPolicy(quorum, acts),
+        withdrawals=Withdrawals(
+            store.keys, store.withdrawals, store.log_reader, keyring, store.leases, clock
+        ),
         records=Records(store.journal, store.outbox),
         slots=Slots(keyring, store.pins, store.audit),
         lookaside=Lookaside(store.journal, store.keys, registry),

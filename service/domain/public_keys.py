@@ -15,6 +15,7 @@ from typing import Final, Self
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from service.domain.digests import Digest
 from service.domain.keys import Algorithm, Scheme
@@ -122,6 +123,19 @@ class PublicKey:
         except InvalidSignature as error:
             raise SignatureInvalidError("the signature does not verify") from error
 
+    def canonical(self, signature: bytes) -> bytes:
+        """Return the one form of a signature, so that two of one making can be told to be one.
+
+        ECDSA signatures come as DER and as r and s side by side, and with n - s in the place
+        of s they verify as well, which anybody can compute. Others have one form only. What is
+        no ECDSA signature at all is returned as it is.
+        """
+        match self._key:
+            case ec.EllipticCurvePublicKey(curve=curve):
+                return _canonical_ecdsa(signature, curve.group_order)
+            case _:
+                return signature
+
     def pem(self) -> str:
         return self._key.public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -154,6 +168,19 @@ class PublicKey:
                 }
             case ed25519.Ed25519PublicKey() as key:
                 return {"crv": "Ed25519", "kty": "OKP", "x": _b64url(key.public_bytes_raw())}
+
+
+def _canonical_ecdsa(signature: bytes, order: int) -> bytes:
+    size = (order.bit_length() + 7) // 8
+    try:
+        r, s = decode_dss_signature(signature)
+    except ValueError:
+        if len(signature) != 2 * size:
+            return signature
+        r, s = int.from_bytes(signature[:size], "big"), int.from_bytes(signature[size:], "big")
+    if not (0 < r < order and 0 < s < order):
+        return signature
+    return r.to_bytes(size, "big") + min(s, order - s).to_bytes(size, "big")
 
 
 def _b64url(raw: bytes) -> str:

@@ -32,13 +32,13 @@ def image_versions(key: ImageKey) -> tuple[ImageVersion, ...]:
     return tuple(ImageVersion(version) for version in _active(key))
 
 
-def log_version(key: Key) -> LogVersion:
-    """Return the newest active version of a log key.
+def log_versions(key: Key) -> tuple[LogVersion, ...]:
+    """Return the active versions of a log key.
 
     Raises:
         KeyNotUsableError: the key is for something else, or no version is active.
     """
-    return LogVersion(_active(_checked(key, Purpose.LOG))[-1])
+    return tuple(LogVersion(version) for version in _active(_checked(key, Purpose.LOG)))
 
 
 def _checked(key: Key, purpose: Purpose) -> Key:

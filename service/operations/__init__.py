@@ -18,6 +18,7 @@ from service.operations.records import Records
 from service.operations.sign import SignImages
 from service.operations.slots import Slots
 from service.operations.verify import VerifyImages
+from service.operations.withdrawals import Withdrawals
 from service.ports.identity import Authenticator
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "SignImages",
     "Slots",
     "VerifyImages",
+    "Withdrawals",
 ]
 
 
@@ -50,6 +52,7 @@ class Operations:
     keys: Keys
     custody: Custody
     findings: SeeFindings
+    withdrawals: Withdrawals
     credentials: Credentials
     approvals: Approvals
     quorum: QuorumPolicy

@@ -28,7 +28,7 @@ from service.operations.attach import AttachRecorded
 from service.operations.cycle import Run, SigningCycle
 from service.operations.prepare import PrepareItems
 from service.operations.replay import Replays
-from service.operations.units import Prepared, Unit, units_of
+from service.operations.units import Prepared, Unit, signatures_of, units_of
 from service.ports.formats import SignatureFormat
 from service.ports.steps import StepObserver
 from service.ports.store import AuditTrail, IdempotentRequest, SigningJournal
@@ -165,16 +165,15 @@ class SignImages:
 
 
 def _answer(item: Prepared, made: Mapping[Unit, Signature | ServiceError]) -> SignedItem:
-    results = [made[unit] for unit in item.units] if item.error is None else []
-    error = item.error or next((r for r in results if isinstance(r, ServiceError)), None)
+    result = signatures_of(item.units, made) if item.error is None else item.error
     return SignedItem(
         item.shown,
         item.item_id,
         item.digest,
         # If one failed, signatures of other formats stand; a retry answers with them.
-        signatures=tuple(r for r in results if isinstance(r, Signature)) if error is None else (),
+        signatures=() if isinstance(result, ServiceError) else result,
         children=tuple(_answer(child, made) for child in item.children) if item.children else (),
-        error=error,
+        error=result if isinstance(result, ServiceError) else None,
         descriptor=item.descriptor,
         platform=item.platform,
     )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from service.domain.digests import Descriptor, Digest
-from service.domain.errors import ServiceError
+from service.domain.errors import HSMUnavailableError, ServiceError
 from service.domain.keys import KeyVersion, Scheme
-from service.domain.signing import Statement
+from service.domain.signing import Signature, Statement
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,3 +47,22 @@ def units_of(prepared: Iterable[Prepared]) -> Iterator[Unit]:
     for item in prepared:
         yield from item.units
         yield from units_of(item.children)
+
+
+def signatures_of(
+    units: Sequence[Unit], made: Mapping[Unit, Signature | ServiceError]
+) -> tuple[Signature, ...] | ServiceError:
+    """Return what one item has come to: its signatures, or the first error that ends it.
+
+    Versions of a key that stand side by side lie on tokens that do not fail together: where
+    one of them cannot be reached, a signature of the same format by another is enough. No
+    other failure is forgiven, for it would mean that something is wrong, and not just away.
+    """
+    results = [(unit.statement.format, made[unit]) for unit in units]
+    signed = {form for form, result in results if isinstance(result, Signature)}
+    for form, result in results:
+        if isinstance(result, HSMUnavailableError) and form in signed:
+            continue
+        if isinstance(result, ServiceError):
+            return result
+    return tuple(result for _, result in results if isinstance(result, Signature))

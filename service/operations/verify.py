@@ -26,6 +26,7 @@ from service.formats.siglist import signature_tag
 from service.operations.decide import require_action
 from service.operations.fanout import Fanout
 from service.policy.roles import Action
+from service.ports.proofs import ProofsOfTime
 from service.ports.registry import RegistryReader
 from service.ports.store import KeyCatalog
 from service.verification.cosign import (
@@ -53,6 +54,7 @@ class VerifyImages:
     keys: KeyCatalog
     registry: RegistryReader
     fanout: Fanout
+    proofs: ProofsOfTime
 
     def __call__(
         self, caller: Caller, references: Sequence[str], *, recursive: bool
@@ -61,7 +63,8 @@ class VerifyImages:
 
         Raises:
             ForbiddenError: the caller may not verify.
-            StoreUnavailableError: the pinned keys could not be read.
+            StoreUnavailableError: the pinned keys, or the record that proves a time, could
+                not be read.
         """
         require_action(caller, Action.VERIFY)
         if recursive:
@@ -144,7 +147,7 @@ class VerifyImages:
             text = f"the registry lists the payload {layer.digest} and does not hold it"
             reason = Reason(ReasonCode.PAYLOAD_UNAVAILABLE, text)
             return SignatureVerdict(FORMAT, stands=False, reason=reason)
-        return judge(layer, payload, digest=digest, keys=keys)
+        return judge(layer, payload, digest=digest, keys=keys, proofs=self.proofs)
 
 
 def _unanswered(error: ServiceError) -> Reason:

@@ -24,6 +24,7 @@ from service.domain.outbox import AttachmentStatus, Order, OrderState, OrderStat
 from service.domain.pages import Page, PageRequest
 from service.domain.references import Repository
 from service.domain.signing import AttachmentWish, Intent, Outcome, Signature, UnknownOutcome
+from service.domain.withdrawals import WithdrawalList
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,10 @@ class SigningJournal(Protocol):
 
     def at_lookaside(self, repository: Repository, digest: Digest) -> Sequence[Signature]:
         """Return the standing signatures of an image that the lookaside serves, oldest first."""
+        ...
+
+    def of_version(self, key: str, version: int, digest: Digest) -> Sequence[Signature]:
+        """Return everything on record by this version for this image, standing or not."""
         ...
 
     def list(self, wanted: SignatureFilter, page: PageRequest) -> Page[Signature]: ...
@@ -277,6 +282,20 @@ class KeyCertifications(Protocol):
 
     def keep(self, version: KeyVersion, signature: bytes) -> bytes:
         """Keep the first signature for a version, audited, and return the one that is kept."""
+        ...
+
+
+class WithdrawalLists(Protocol):
+    """Signed lists of what is withdrawn, numbered from 1 without gaps."""
+
+    def latest(self) -> WithdrawalList | None: ...
+
+    def add(self, issued: WithdrawalList) -> bool:
+        """Keep a list and its audit event; False if somebody else has used its number.
+
+        Raises:
+            LeaseLostError: the version that signed it is not active now.
+        """
         ...
 
 

@@ -98,6 +98,11 @@ _AT_LOOKASIDE: Final = (
     .order_by(signatures.c.seq)
     .limit(MAX_LOOKASIDE_FILES)
 )
+_OF_VERSION: Final = SIGNATURES.where(
+    signatures.c.digest == bindparam("digest"),
+    signatures.c.key == bindparam("key"),
+    signatures.c.version == bindparam("version"),
+)
 # An intent leads to the signature made for it, or to the one that its own gave way to.
 _MADE: Final = (
     SIGNATURES.add_columns(intents.c.item.label("item"), intents.c.statement_hash.label("hash"))
@@ -168,6 +173,11 @@ class StoredJournal:
         rows = self._database.read(
             lambda connection: connection.execute(_AT_LOOKASIDE, values).all()
         )
+        return [signature_from(row) for row in rows]
+
+    def of_version(self, key: str, version: int, digest: Digest) -> Sequence[Signature]:
+        values = {"key": key, "version": version, "digest": digest.hex}
+        rows = self._database.read(lambda c: c.execute(_OF_VERSION, values).all())
         return [signature_from(row) for row in rows]
 
     def list(self, wanted: SignatureFilter, page: PageRequest) -> Page[Signature]:

@@ -21,6 +21,7 @@ from service.store.log_trees import StoredLogWriter
 from service.store.outbox import StoredOutbox
 from service.store.pins import StoredPINLatch
 from service.store.quorum import StoredQuorumBook
+from service.store.withdrawals import StoredWithdrawalLists
 
 
 class Store:
@@ -37,6 +38,7 @@ class Store:
         self.keys: Final = StoredKeyCatalog(self._database)
         self.findings: Final = StoredFindings(self._database)
         self.certifications: Final = StoredKeyCertifications(self._database)
+        self.withdrawals: Final = StoredWithdrawalLists(self._database)
         self.credentials: Final = StoredCredentialBook(self._database)
         self.audit: Final = StoredAuditTrail(self._database)
         self.leases: Final = StoredLeases(self._database)

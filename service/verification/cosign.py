@@ -27,6 +27,8 @@ from service.formats.simplesigning import (
     PayloadMalformedError,
     parse_payload,
 )
+from service.ports.proofs import ProofsOfTime, VerifiedSignature
+from service.verification.trust import trust
 
 FORMAT = CosignFormat.name
 
@@ -79,10 +81,20 @@ def _signature(annotations: dict[str, object]) -> bytes | None:
 
 
 def judge(
-    layer: UnverifiedLayer, payload: bytes, *, digest: Digest, keys: Sequence[KeyVersion]
+    layer: UnverifiedLayer,
+    payload: bytes,
+    *,
+    digest: Digest,
+    keys: Sequence[KeyVersion],
+    proofs: ProofsOfTime,
 ) -> SignatureVerdict:
-    """Judge one signature; `payload` is the layer's blob, its digest already checked."""
-    if layer.unverified_signature is None:
+    """Judge one signature; `payload` is the layer's blob, its digest already checked.
+
+    Raises:
+        StoreUnavailableError: see `trust`.
+    """
+    signature = layer.unverified_signature
+    if signature is None:
         return _fails(ReasonCode.SIGNATURE_MISSING, "the layer carries no readable signature")
     try:
         claim = parse_payload(payload)
@@ -90,12 +102,13 @@ def judge(
         return _fails(ReasonCode.PAYLOAD_MALFORMED, str(error))
     if claim.unverified_digest != digest:
         return _fails(ReasonCode.WRONG_DIGEST, f"the signature is for {claim.unverified_digest}")
-    signer = next((key for key in keys if _verifies(key, payload, layer)), None)
+    signer = next((key for key in keys if _verifies(key, payload, signature)), None)
     if signer is None:
         return _fails(
             ReasonCode.UNTRUSTED_KEY, "it does not verify under any key that is trusted here"
         )
-    reason = _trust(signer)
+    made = VerifiedSignature(signer, digest, payload, signature)
+    reason = trust(made, purpose=Purpose.IMAGE, proofs=proofs)
     return SignatureVerdict(
         FORMAT,
         stands=reason.code is ReasonCode.SIGNATURE_VALID,
@@ -106,25 +119,12 @@ def judge(
     )
 
 
-def _verifies(key: KeyVersion, payload: bytes, layer: UnverifiedLayer) -> bool:
-    if layer.unverified_signature is None:
-        return False
+def _verifies(key: KeyVersion, payload: bytes, signature: bytes) -> bool:
     try:
-        public_key(key.public_key).verify(
-            SCHEMES[key.algorithm], payload, layer.unverified_signature
-        )
+        public_key(key.public_key).verify(SCHEMES[key.algorithm], payload, signature)
     except SignatureInvalidError:
         return False
     return True
-
-
-def _trust(signer: KeyVersion) -> Reason:
-    name = f"{signer.key} version {signer.version}"
-    if signer.purpose is not Purpose.IMAGE:
-        return Reason(ReasonCode.WRONG_PURPOSE, f"{name} is a key for {signer.purpose}")
-    if not signer.trusted:
-        return Reason(ReasonCode.KEY_COMPROMISED, f"{name} is compromised")
-    return Reason(ReasonCode.SIGNATURE_VALID, f"verifies under {name}")
 
 
 def _fails(code: ReasonCode, text: str) -> SignatureVerdict:

@@ -58,6 +58,7 @@ from service.domain.keys import (
     Scheme,
 )
 from service.domain.lifecycle import Move, NewVersion
+from service.domain.log import LogName, SignedHead
 from service.domain.outbox import AttachmentStatus, OrderKind, OrderState, OrderStatus
 from service.domain.pages import Page, PageRequest
 from service.domain.quorum import QuorumRules
@@ -74,6 +75,7 @@ from service.domain.signing import (
 )
 from service.domain.tokens import new_token
 from service.domain.verdicts import ImageVerdict, Reason, ReasonCode, SignatureVerdict, Verdict
+from service.domain.withdrawals import WithdrawalList
 from service.identity import TokenAuthenticator
 from service.operations import (
     Approvals,
@@ -89,6 +91,7 @@ from service.operations import (
     Records,
     SeeFindings,
     Slots,
+    Withdrawals,
 )
 from service.operations.acts import Acts
 from service.operations.adopt_key import AdoptKey
@@ -98,7 +101,7 @@ from service.operations.move_version import DestroyVersion, MoveVersion
 from service.operations.quorum import LoosenRules, Quorum
 from service.operations.renewal import LeaseRenewer
 from service.policy.patterns import any_matches
-from service.ports.hsm import TokenStatus
+from service.ports.hsm import TokenStatus, ToSign
 from service.ports.metrics import OUTBOX_ORDERS, Reading
 from service.ports.store import FindingFilter, Lease, SignatureFilter
 from tests.support.approvals import MemoryApprovals, MemoryQuorum
@@ -280,8 +283,29 @@ class MemoryFindings:
         return [found for found in self.items if found.closed_at is None]
 
 
+class MemoryLists:
+    def __init__(self) -> None:
+        self.issued: list[WithdrawalList] = []
+
+    def latest(self) -> WithdrawalList | None:
+        return self.issued[-1] if self.issued else None
+
+    def add(self, issued: WithdrawalList) -> bool:
+        if issued.sequence != len(self.issued) + 1:
+            return False
+        self.issued.append(issued)
+        return True
+
+
+class NoLog:
+    """A log before its first checkpoint."""
+
+    def newest(self, log: LogName) -> SignedHead | None:
+        return None
+
+
 class SoftwareMaker:
-    """Makes elliptic keys in memory and forgets the private half.
+    """Makes elliptic keys in memory, and signs with them.
 
     `lying` are keys that others have put on its tokens, by URI; they fit whatever public key
     is given, as only a token could tell.
@@ -290,13 +314,16 @@ class SoftwareMaker:
     def __init__(self) -> None:
         self.lying: dict[str, GeneratedKey] = {}
         self.destroyed: list[str] = []
+        self.private: dict[bytes, ec.EllipticCurvePrivateKey] = {}
 
     def generate(self, name: str, algorithm: Algorithm, token: str | None) -> GeneratedKey:
         if token not in {None, "test"}:
             raise TokenNotFoundError(f"no token {token!r} is configured")
         match algorithm:
             case Algorithm.EC_P256:
-                public: Any = ec.generate_private_key(ec.SECP256R1()).public_key()
+                private = ec.generate_private_key(ec.SECP256R1())
+                public: Any = private.public_key()
+                self.private[spki(public)] = private
             case Algorithm.EC_P384:
                 public = ec.generate_private_key(ec.SECP384R1()).public_key()
             case Algorithm.ED25519:
@@ -317,6 +344,12 @@ class SoftwareMaker:
 
     def attributes(self, version: KeyVersion) -> Attributes:
         return version.attributes
+
+    def sign(
+        self, version: KeyVersion, scheme: Scheme, items: Sequence[ToSign]
+    ) -> Sequence[bytes | ServiceError]:
+        private = self.private[version.public_key]
+        return [private.sign(item.message, ec.ECDSA(hashes.SHA256())) for item in items]
 
     def destroy(self, version: KeyVersion) -> None:
         self.destroyed.append(version.subject)
@@ -780,6 +813,7 @@ def new_world(*, release_key: bool = True, allow_extractable: bool = False) -> W
         credentials=Credentials(book, acts, clock),
         approvals=Approvals(approvals, acts, book, LeaseRenewer(clock), clock),
         quorum=QuorumPolicy(quorum, acts),
+        withdrawals=Withdrawals(catalog, MemoryLists(), cast("Any", NoLog()), maker, leases, clock),
         records=records,
         slots=Slots(tokens, MemoryLatch(), audit),
         lookaside=Lookaside(cast("Any", journal), catalog, AnyRegistry()),

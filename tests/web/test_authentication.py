@@ -27,6 +27,7 @@ PUBLIC = {
     "/v1/keys/<name>/public-key",
     "/lookaside/<path:place>",
     "/extensions/v2/<path:name>/signatures/<digest>",
+    "/v1/withdrawals",
 }
 
 

@@ -378,3 +378,25 @@ def test_a_key_that_can_leave_its_token_needs_the_policy_and_the_wish() -> None:
 def test_since_may_be_now(custody: Any) -> None:
     now = (datetime.now(UTC) - timedelta(milliseconds=5)).isoformat()
     assert custody("/release/versions/1/state", state="compromised", since=now).status_code == 200
+
+
+# --- withdrawals
+
+
+def test_without_a_log_key_the_list_is_503_and_says_what_to_do(web: FlaskClient) -> None:
+    answer = web.get("/v1/withdrawals")
+    assert (answer.status_code, answer.json["code"]) == (503, "log-key-missing")
+    assert int(answer.headers["Retry-After"]) > 0
+    assert answer.json["retryable"] is False
+
+
+def test_anybody_reads_the_list_and_a_compromise_is_in_it_at_once(
+    web: FlaskClient, custody: Any
+) -> None:
+    custody("", name="log", purpose="log")
+    before = web.get("/v1/withdrawals").json
+    assert (before["sequence"], before["items"], before["checkpoint"]) == (1, [], None)
+    assert web.get("/v1/withdrawals").json == before
+    custody("/release/versions/1/state", state="compromised")
+    after = web.get("/v1/withdrawals").json
+    assert (after["sequence"], [item["key"] for item in after["items"]]) == (2, ["release"])

@@ -20,6 +20,7 @@ from service.web.api import (
     signatures,
     slots,
     verifications,
+    withdrawals,
 )
 
 RESOURCES = (
@@ -33,6 +34,7 @@ RESOURCES = (
     outbox.routes,
     slots.routes,
     findings.routes,
+    withdrawals.routes,
     credentials.routes,
     approvals.routes,
     policy.routes,

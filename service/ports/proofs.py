@@ -1,0 +1,44 @@
+"""What proves when a signature was made: the seam for records, time stamps and the log.
+
+A time that a signature claims for itself proves nothing, nor does anything that whoever holds
+the private key could have made later.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from service.domain.digests import Digest
+from service.domain.keys import KeyVersion
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedSignature:
+    """A signature that has been checked: it is by this version, over these bytes."""
+
+    version: KeyVersion
+    digest: Digest
+    """Of the image that the payload is about."""
+    payload: bytes
+    signature: bytes
+    """As it was found: ECDSA has two encodings, and two values of s, for each."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenTime:
+    """The signature existed at `moment`; `by` tells people what proves it."""
+
+    moment: datetime
+    by: str
+
+
+class ProofsOfTime(Protocol):
+    def earliest(self, made: VerifiedSignature) -> ProvenTime | None:
+        """Return the earliest moment that is proven; None where nothing proves any.
+
+        Raises:
+            StoreUnavailableError: could not check, which is no no.
+        """
+        ...

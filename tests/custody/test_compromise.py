@@ -1,0 +1,202 @@
+"""What a compromise does to signatures: without a time to all, with one to what is not proven."""
+
+from __future__ import annotations
+
+import base64
+import json
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.utils import (
+    decode_dss_signature,
+    encode_dss_signature,
+)
+
+from service.bootstrap.api import Service
+from service.domain.digests import Digest
+from service.domain.keys import KeyState, Scheme
+from service.domain.signing import Signature
+from service.domain.verdicts import ImageVerdict, ReasonCode, Verdict
+from service.formats.siglist import SIGNATURE_ANNOTATION
+from service.ports.hsm import ToSign
+from tests.support.registry import DockerRegistry
+from tests.support.services import Services, make_key, move, rotate, sign_image, verdict
+from tests.support.softhsm import TokenFixture
+
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
+
+
+@dataclass
+class Site:
+    """A service, its registry, and a repository of this test's own."""
+
+    service: Service
+    registry: DockerRegistry
+    repository: str
+
+    def push(self) -> str:
+        digest = self.registry.push_image(self.repository, None, {"x": uuid.uuid4().bytes})
+        return f"{self.registry.host}/{self.repository}@{digest}"
+
+    def signed(self) -> tuple[str, Signature]:
+        image = self.push()
+        item = sign_image(self.service, image)
+        assert item.error is None
+        return image, item.signatures[0]
+
+    def verdict(self, image: str) -> ImageVerdict:
+        return verdict(self.service, image)
+
+    def attach_only(self, image: str, payload: bytes, signature: bytes) -> None:
+        """Put this, and nothing else, where cosign looks for signatures."""
+        digest = Digest.parse(image.partition("@")[2])
+        config = b"{}"
+        layer = {
+            "mediaType": SIMPLE_SIGNING,
+            "size": len(payload),
+            "digest": str(self.registry.push_blob(self.repository, payload)),
+            "annotations": {SIGNATURE_ANNOTATION: base64.b64encode(signature).decode()},
+        }
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": {
+                "mediaType": "application/vnd.oci.image.config.v1+json",
+                "size": len(config),
+                "digest": str(self.registry.push_blob(self.repository, config)),
+            },
+            "layers": [layer],
+        }
+        self.registry.push_manifest(
+            self.repository, f"sha256-{digest.hex}.sig", json.dumps(manifest).encode()
+        )
+
+    def stolen(self, payload: bytes) -> bytes:
+        """Sign with the private key behind the record's back, as its thief would."""
+        version = self.service.operations.keys.get("release").versions[0]
+        [made] = self.service.keyring.sign(
+            version, Scheme.ECDSA_P256_SHA256, [ToSign(payload, lambda _: None)]
+        )
+        assert isinstance(made, bytes)
+        return made
+
+
+@pytest.fixture
+def site(services: Services, registry: DockerRegistry, first: TokenFixture) -> Site:
+    services.registries = (registry.host,)
+    services.policy = {"signing": {"allow_tags": True}}
+    service = services(first)
+    make_key(service, token=first.label)
+    return Site(service, registry, f"custody/{uuid.uuid4().hex[:12]}")
+
+
+def codes(found: ImageVerdict) -> list[ReasonCode]:
+    return [signature.reason.code for signature in found.signatures]
+
+
+def test_without_a_time_every_signature_of_the_version_is_rejected(site: Site) -> None:
+    image, _ = site.signed()
+    rotate(site.service)
+    later, _ = site.signed()
+    assert site.verdict(image).verdict is Verdict.VERIFIED
+    move(site.service, 1, KeyState.COMPROMISED)
+    found = site.verdict(image)
+    assert (found.verdict, codes(found)) == (Verdict.REJECTED, [ReasonCode.KEY_COMPROMISED])
+    assert "release version 1 is compromised" in found.reasons[0].text
+    assert site.verdict(later).verdict is Verdict.VERIFIED
+    move(site.service, 1, KeyState.DESTROYED)
+    assert site.verdict(image).verdict is Verdict.REJECTED
+
+
+def test_with_a_time_those_stand_that_our_record_proves_to_be_older(site: Site) -> None:
+    older, first = site.signed()
+    newer, second = site.signed()
+    assert first.created_at < second.created_at
+    move(site.service, 1, KeyState.COMPROMISED, since=second.created_at)
+    found = site.verdict(older)
+    assert (found.verdict, codes(found)) == (Verdict.VERIFIED, [ReasonCode.SIGNATURE_VALID])
+    assert "the service's own record has it at" in found.reasons[0].text
+    at_that_moment = site.verdict(newer)
+    assert (at_that_moment.verdict, codes(at_that_moment)) == (
+        Verdict.REJECTED,
+        [ReasonCode.KEY_COMPROMISED],
+    )
+
+
+def test_what_is_not_on_record_is_proven_by_nothing_it_says_itself(site: Site) -> None:
+    image, recorded = site.signed()
+    stolen = site.stolen(recorded.payload)
+    site.attach_only(image, recorded.payload, stolen)
+    assert site.verdict(image).verdict is Verdict.VERIFIED  # before anybody knows
+    since = site.signed()[1].created_at
+    move(site.service, 1, KeyState.COMPROMISED, since=since)
+    found = site.verdict(image)
+    assert (found.verdict, codes(found)) == (Verdict.REJECTED, [ReasonCode.KEY_COMPROMISED])
+    assert "nothing proves that the signature is older" in found.reasons[0].text
+
+
+def test_a_thief_gains_nothing_from_a_payload_that_is_on_record(site: Site) -> None:
+    image, recorded = site.signed()
+    later = site.push()
+    since = site.signed()[1].created_at
+    move(site.service, 1, KeyState.COMPROMISED, since=since)
+    assert site.verdict(image).verdict is Verdict.VERIFIED
+    # The same payload, signed once more: verifies, and is another signature than ours.
+    site.attach_only(image, recorded.payload, site.stolen(recorded.payload))
+    assert site.verdict(image).verdict is Verdict.REJECTED
+    # Our signature over another payload does not even verify.
+    forged = recorded.payload.replace(
+        str(recorded.statement.digest).encode(), later.partition("@")[2].encode()
+    )
+    site.attach_only(later, forged, recorded.signature)
+    assert codes(site.verdict(later)) == [ReasonCode.UNTRUSTED_KEY]
+    site.attach_only(later, forged, site.stolen(forged))
+    assert codes(site.verdict(later)) == [ReasonCode.KEY_COMPROMISED]
+    site.attach_only(image, recorded.payload, recorded.signature)
+    assert site.verdict(image).verdict is Verdict.VERIFIED
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda r, s: (r, s), id="as-it-was"),
+        pytest.param(lambda r, s: (r, P256_ORDER - s), id="the-other-s"),
+    ],
+)
+def test_the_record_proves_a_signature_in_either_form(
+    site: Site, change: Callable[[int, int], tuple[int, int]]
+) -> None:
+    image, recorded = site.signed()
+    since = site.signed()[1].created_at
+    move(site.service, 1, KeyState.COMPROMISED, since=since)
+    form = encode_dss_signature(*change(*decode_dss_signature(recorded.signature)))
+    site.attach_only(image, recorded.payload, form)
+    assert site.verdict(image).verdict is Verdict.VERIFIED
+
+
+def test_of_several_records_of_one_statement_each_proves_itself(site: Site) -> None:
+    image, before = site.signed()
+    since = site.signed()[1].created_at
+    item = sign_image(site.service, image, force=True)
+    [after] = item.signatures
+    assert before.payload == after.payload
+    move(site.service, 1, KeyState.COMPROMISED, since=since)
+    for signature, expected in ((before, Verdict.VERIFIED), (after, Verdict.REJECTED)):
+        site.attach_only(image, signature.payload, signature.signature)
+        assert site.verdict(image).verdict is expected
+
+
+@pytest.mark.parametrize("way", [(), (KeyState.SUSPENDED,), (KeyState.RETIRED,)])
+def test_a_version_that_was_never_compromised_stays_trusted_whatever_its_state(
+    site: Site, way: tuple[KeyState, ...]
+) -> None:
+    image, _ = site.signed()
+    for state in way:
+        move(site.service, 1, state)
+    assert site.verdict(image).verdict is Verdict.VERIFIED
+    if KeyState.RETIRED in way:
+        move(site.service, 1, KeyState.DESTROYED)
+        assert site.verdict(image).verdict is Verdict.VERIFIED
