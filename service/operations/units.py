@@ -58,11 +58,15 @@ def signatures_of(
     one of them cannot be reached, a signature of the same format by another is enough. No
     other failure is forgiven, for it would mean that something is wrong, and not just away.
     """
-    results = [(unit.statement.format, made[unit]) for unit in units]
-    signed = {form for form, result in results if isinstance(result, Signature)}
-    for form, result in results:
-        if isinstance(result, HSMUnavailableError) and form in signed:
+    results = [made[unit] for unit in units]
+    failures = [result for result in results if isinstance(result, ServiceError)]
+    signed = tuple(result for result in results if isinstance(result, Signature))
+    if not failures:
+        return signed
+    formats = {signature.statement.format for signature in signed}
+    for unit, result in zip(units, results, strict=True):
+        if isinstance(result, HSMUnavailableError) and unit.statement.format in formats:
             continue
         if isinstance(result, ServiceError):
             return result
-    return tuple(result for _, result in results if isinstance(result, Signature))
+    return signed

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from service.domain.digests import Digest
 from service.domain.errors import (
     HSMUnavailableError,
     KeyMissingOnTokenError,
     KeyNotUsableError,
     ServiceError,
 )
-from service.domain.keys import KeyState
+from service.domain.keys import KeyState, Scheme
 from service.domain.public_keys import public_key
 from service.domain.signing import Signature
 from service.operations.units import Unit, signatures_of
 from tests.support.services import Services, make_key, move, rotate, sign
 from tests.support.softhsm import SoftHSM, TokenFixture
+from tests.support.statements import MOMENT, a_statement, a_version
 
 
 def test_each_active_version_signs_and_each_signature_is_its_own(
@@ -94,8 +98,22 @@ def test_a_suspended_version_signs_no_more_and_the_other_goes_on(
 
 
 def a_unit(form: str, version: int) -> Unit:
-    statement = type("S", (), {"format": form, "version": version})()
-    return Unit(0, statement, "", None, None, b"")  # type: ignore[arg-type]
+    statement = replace(a_statement(Digest("0" * 64), form=form), version=version)
+    return Unit(0, statement, "", a_version(b""), Scheme.ECDSA_P256_SHA256, b"")
+
+
+def a_signature(unit: Unit) -> Signature:
+    return Signature(
+        f"sig_{unit.statement.format}",
+        unit.statement,
+        unit.scheme,
+        b"",
+        b"",
+        b"",
+        MOMENT,
+        "cred_1",
+        b"",
+    )
 
 
 @pytest.mark.parametrize(
@@ -123,9 +141,11 @@ def a_unit(form: str, version: int) -> Unit:
 def test_what_is_forgiven_and_what_is_not(
     results: dict[tuple[str, int], object], expected: int | None
 ) -> None:
-    signature = object.__new__(Signature)
-    made = {a_unit(*key): signature if r == "s" else r for key, r in results.items()}
-    result = signatures_of(list(made), made)  # type: ignore[arg-type]
+    made: dict[Unit, Signature | ServiceError] = {}
+    for key, wanted in results.items():
+        unit = a_unit(*key)
+        made[unit] = wanted if isinstance(wanted, ServiceError) else a_signature(unit)
+    result = signatures_of(list(made), made)
     if expected is None:
         assert isinstance(result, ServiceError)
     else:
