@@ -38,13 +38,13 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class RawToken:
-    """A token and the label of a P-256 key on it. `conf` is SoftHSM's configuration file."""
+    """A token and the CKA_ID (hex) of a P-256 key on it. `conf` is SoftHSM's configuration."""
 
     module: Path
     conf: Path
     label: str
     pin_file: Path
-    key: str
+    key_id: str
 
 
 def compile_raw(directory: Path) -> Path:
@@ -70,7 +70,7 @@ def raw(program: Path, token: RawToken, *, threads: int, seconds: float) -> Rate
     Raises:
         BenchmarkError: the token refused.
     """
-    command = [str(program), str(token.module), token.label, str(token.pin_file), token.key]
+    command = [str(program), str(token.module), token.label, str(token.pin_file), token.key_id]
     done = subprocess.run(
         [*command, str(threads), f"{seconds:.3f}"],
         env={"SOFTHSM2_CONF": str(token.conf)},

@@ -10,9 +10,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import IO, Final
 from urllib.parse import urlsplit
+
+import urllib3
 
 from benchmarks.ceilings import BenchmarkError, RawToken
 from benchmarks.processes import Process, descendants
@@ -99,22 +102,32 @@ def _product(told: dict[str, object]) -> Product:
             "credentials": {"builder": str(builder), "auditor": str(auditor)},
         }:
             service = urlsplit(url)
+            auditor_token = Path(auditor).read_text(encoding="ascii")
             return Product(
                 pid,
                 (service.hostname or "127.0.0.1", service.port or 80),
                 registry,
                 Path(builder).read_text(encoding="ascii"),
-                Path(auditor).read_text(encoding="ascii"),
+                auditor_token,
                 key,
-                _raw_token(State(Path(state)), key),
+                _raw_token(State(Path(state)), _key_id(url, key, auditor_token)),
             )
         case _:
             raise BenchmarkError("sealwright dev said something else than docs/api.md")
 
 
-def _raw_token(state: State, key: str) -> RawToken:
+def _raw_token(state: State, key_id: str) -> RawToken:
     """Return the token that dev has made: the raw loop signs with the service's own key."""
-    return RawToken(softhsm_module(), state.softhsm_config, LABEL, state.pin_file, key)
+    return RawToken(softhsm_module(), state.softhsm_config, LABEL, state.pin_file, key_id)
+
+
+def _key_id(service: str, key: str, auditor: str) -> str:
+    """Return CKA_ID of the key's newest version, in hex."""
+    asked = f"{service}/v1/keys/{key}"
+    answer = urllib3.request("GET", asked, headers={"Authorization": f"Bearer {auditor}"})
+    if answer.status != HTTPStatus.OK:
+        raise BenchmarkError(f"GET {asked}: {answer.status} {answer.data[:300]!r}")
+    return str(answer.json()["versions"][-1]["cka_id"])
 
 
 def _is_registry(process: Process) -> bool:

@@ -1,8 +1,8 @@
 /* RAW: how fast a PKCS#11 module signs when nothing but C stands in front of it.
  *
- *   raw MODULE TOKEN_LABEL PIN_FILE KEY_LABEL THREADS SECONDS
+ *   raw MODULE TOKEN_LABEL PIN_FILE KEY_ID THREADS SECONDS
  *
- * Each thread has a session of its own and repeats C_SignInit and C_Sign (CKM_ECDSA over 32
+ * KEY_ID is CKA_ID in hex. Each thread has a session of its own and repeats C_SignInit and C_Sign (CKM_ECDSA over 32
  * bytes) until the time is over. The answer is one line of JSON. The few types of PKCS#11 2.40
  * that it needs are declared here, so that no package with its headers is required.
  */
@@ -32,7 +32,7 @@ enum {
 };
 enum {
     CKR_OK = 0, CKU_USER = 1, CKF_OS_LOCKING_OK = 2, CKF_SERIAL_SESSION = 4,
-    CKA_CLASS = 0, CKA_LABEL = 3, CKA_KEY_TYPE = 0x100, CKO_PRIVATE_KEY = 3, CKK_EC = 3,
+    CKA_CLASS = 0, CKA_KEY_TYPE = 0x100, CKA_ID = 0x102, CKO_PRIVATE_KEY = 3, CKK_EC = 3,
     CKM_ECDSA = 0x1041
 };
 struct initialize_args { void *mutexes[4]; ck_ulong flags; void *reserved; };
@@ -44,7 +44,7 @@ struct token_info { char label[32]; unsigned char rest[480]; };
 #define CALL(index, type, ...) (((ck_rv (*) type)module->functions[index])(__VA_ARGS__))
 #define must(name, rv) must(name, rv)
 
-enum { MAX_THREADS = 64, MAX_SLOTS = 64, LABEL_BYTES = 32 };
+enum { MAX_THREADS = 64, MAX_SLOTS = 64, LABEL_BYTES = 32, ID_BYTES = 64 };
 
 static struct function_list *module;
 static atomic_int stop;
@@ -141,24 +141,37 @@ static void login(ck_ulong session, const char *pin_file) {
                          session, CKU_USER, pin, strlen(pin)));
 }
 
-static ck_ulong find_key(ck_ulong session, char *label) {
+static size_t from_hex(const char *text, unsigned char *bytes, size_t room) {
+    size_t length = strlen(text) / 2;
+    if (length == 0 || strlen(text) % 2 || length > room) fail("the key's id is not hex");
+    for (size_t i = 0; i < length; i++) {
+        unsigned value;
+        if (sscanf(text + 2 * i, "%2x", &value) != 1) fail("the key's id is not hex");
+        bytes[i] = (unsigned char)value;
+    }
+    return length;
+}
+
+static ck_ulong find_key(ck_ulong session, const char *id) {
+    unsigned char bytes[ID_BYTES];
+    size_t length = from_hex(id, bytes, sizeof bytes);
     ck_ulong class = CKO_PRIVATE_KEY, type = CKK_EC, key, count = 0;
     struct attribute wanted[] = {
         {CKA_CLASS, &class, sizeof class},
         {CKA_KEY_TYPE, &type, sizeof type},
-        {CKA_LABEL, label, strlen(label)},
+        {CKA_ID, bytes, length},
     };
     must("C_FindObjectsInit", CALL(C_FIND_OBJECTS_INIT, (ck_ulong, struct attribute *, ck_ulong),
                                    session, wanted, 3));
     must("C_FindObjects", CALL(C_FIND_OBJECTS, (ck_ulong, ck_ulong *, ck_ulong, ck_ulong *),
                                session, &key, 1, &count));
     must("C_FindObjectsFinal", CALL(C_FIND_OBJECTS_FINAL, (ck_ulong), session));
-    if (count == 0) fail("the token has no EC key of that label");
+    if (count == 0) fail("the token has no EC key of that id");
     return key;
 }
 
 int main(int argc, char **argv) {
-    if (argc != 7) fail("usage: raw MODULE TOKEN_LABEL PIN_FILE KEY_LABEL THREADS SECONDS");
+    if (argc != 7) fail("usage: raw MODULE TOKEN_LABEL PIN_FILE KEY_ID THREADS SECONDS");
     int threads = atoi(argv[5]);
     double seconds = atof(argv[6]);
     if (threads < 1 || threads > MAX_THREADS || seconds <= 0 || seconds > 60)

@@ -29,8 +29,8 @@ def raw_token(softhsm: SoftHSM) -> RawToken:
     token = softhsm.token("bench")
     keyrings = Keyrings()
     with keyrings.closing:
-        keyrings([token.config]).generate("bench-key", Algorithm.EC_P256, None)
-    return RawToken(token.module, softhsm.conf, token.label, token.pin_file, "bench-key")
+        made = keyrings([token.config]).generate("bench-key", Algorithm.EC_P256, None)
+    return RawToken(token.module, softhsm.conf, token.label, token.pin_file, made.cka_id.hex())
 
 
 def test_the_raw_loop_signs_with_a_key_of_the_service(
@@ -45,7 +45,7 @@ def test_the_raw_loop_signs_with_a_key_of_the_service(
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        pytest.param({"key": "another"}, "no EC key", id="no-such-key"),
+        pytest.param({"key_id": "00ff"}, "no EC key", id="no-such-key"),
         pytest.param({"label": "another"}, "no slot", id="no-such-token"),
         pytest.param({"pin_file": Path(os.devnull)}, "PIN file", id="empty-pin-file"),
     ],
