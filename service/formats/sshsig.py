@@ -3,7 +3,7 @@
 A signature holds only for one namespace, so that none which was made for something else (a
 commit, a file) can ever pass. Ed25519, ECDSA and RSA with SHA-2 (RFC 8332) are taken, in
 security keys too: those must say that somebody touched them (PROTOCOL.u2f). RSA with SHA-1
-is not.
+is not. The reserved field must be empty, as OpenSSH signs it, whatever it shows.
 """
 
 from __future__ import annotations
@@ -57,7 +57,6 @@ class UnverifiedSignature:
     blob: bytes
     key: SSHPublicKey
     namespace: str
-    reserved: bytes
     hash_name: str
     algorithm: str
     raw: bytes
@@ -98,6 +97,8 @@ def _parse_blob(blob: bytes) -> UnverifiedSignature:
         raise SSHFormatError("it is no SSH signature of version 1")
     key = parse_blob(reader.string())
     namespace, reserved, hash_name = reader.name(), reader.string(), reader.name()
+    if reserved:
+        raise SSHFormatError("its reserved field is not empty")
     if hash_name not in _HASHES:
         raise SSHFormatError(f"messages hashed by {hash_name[:32]} are not taken")
     inner = Reader(reader.string())
@@ -109,9 +110,7 @@ def _parse_blob(blob: bytes) -> UnverifiedSignature:
     if key.application is not None:
         flags, counter = inner.take(1)[0], inner.uint32()
     inner.end()
-    return UnverifiedSignature(
-        blob, key, namespace, reserved, hash_name, algorithm, raw, flags, counter
-    )
+    return UnverifiedSignature(blob, key, namespace, hash_name, algorithm, raw, flags, counter)
 
 
 def verify(
@@ -136,7 +135,7 @@ def verify(
         wire_string(part)
         for part in (
             unverified.namespace.encode(),
-            unverified.reserved,
+            b"",
             unverified.hash_name.encode(),
             digest.finalize(),
         )
