@@ -279,6 +279,7 @@ def stray_bits(line: str) -> str:
         pytest.param("ssh-ed25519", id="no-blob"),
         pytest.param("ssh-ed25519 !!!!", id="not-base64"),
         pytest.param("ssh-ed25519 AAAA=AAA", id="padding-inside"),
+        pytest.param("ssh-ed25519 AAAAA", id="base64-too-short"),
         pytest.param("-----BEGIN PUBLIC KEY-----", id="pem"),
         pytest.param(KEY.line.replace("ssh-ed25519", "ssh-rsa"), id="another-kind"),
         pytest.param(f"restrict {KEY.line}", id="options"),
@@ -331,6 +332,7 @@ GOOD = armor(blob_of(ed25519_blob(PRIVATE), signature_of(PRIVATE, to_sign())))
         pytest.param("x" * 20_000, id="too-long"),
         pytest.param(GOOD + GOOD, id="two"),
         pytest.param(armor(b""), id="nothing"),
+        pytest.param(GOOD.replace("U1NIU0lH", "1NIU0lH"), id="base64-too-short"),
         pytest.param(
             armor(
                 blob_of(
