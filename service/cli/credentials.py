@@ -10,17 +10,25 @@ from typing import Any, Final
 
 import click
 
-from service.cli.output import as_json, emit, say, table
+from service.cli.exits import Exit
+from service.cli.output import as_json, emit, finish, say, table
+from service.cli.pending import is_pending, say_pending, show_or_pending
 from service.cli.remote import client
 from service.cli.types import Moment
 from service.domain.callers import Role
 
+_KEY_FILE: Final = click.option(
+    "--ssh-public-key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="The key that a custodian signs approvals with: id_ed25519.pub.",
+)
 _ROLES: Final = click.Choice([role.value for role in Role])
 
 
 @click.group()
 def credentials() -> None:
-    """Make, list and revoke credentials (role admin)."""
+    """Make, change, list and revoke credentials (role admin)."""
 
 
 class TokenFile:
@@ -70,6 +78,7 @@ def _token_file(path: Path | None) -> Iterator[TokenFile]:
 @click.option("--key", "keys", multiple=True, help="Key it may use, or *.")
 @click.option("--right", "rights", multiple=True, help="Further right.")
 @click.option("--expires", type=Moment(), help="When it ends: 90d, or a time of RFC 3339.")
+@_KEY_FILE
 @click.option(
     "--first", is_flag=True, help="The first admin, made locally; only while none exists."
 )
@@ -86,39 +95,91 @@ def create_credential(
     keys: tuple[str, ...],
     rights: tuple[str, ...],
     expires: str | None,
+    ssh_public_key: Path | None,
     first: bool,
     output: Path | None,
     json_wanted: bool,
 ) -> None:
-    """Make a credential. Its token is printed once, or written to --output."""
+    """Make a credential. Its token is printed once, or written to --output.
+
+    That of a custodian may need approvals; the token works from when it has them.
+    """
     if first:
-        if role not in {None, Role.ADMIN.value} or repositories or keys or rights or expires:
+        more = (repositories, keys, rights, expires, ssh_public_key)
+        if role not in {None, Role.ADMIN.value} or any(more):
             raise click.UsageError("--first makes an admin, and takes --person and --output only")
     elif role is None:
         raise click.UsageError("--role is needed")
+    wanted: dict[str, Any] = {
+        "name": name,
+        "person": person,
+        "role": role,
+        "repositories": list(repositories),
+        "keys": list(keys),
+        "rights": list(rights),
+    }
+    if expires is not None:
+        wanted["expires_at"] = expires
+    if ssh_public_key is not None:
+        wanted["ssh_public_key"] = _line(ssh_public_key)
     with _token_file(output) as file:
-        if first:
-            made = _first_admin(name, person)
-        else:
-            wanted: dict[str, Any] = {
-                "name": name,
-                "person": person,
-                "role": role,
-                "repositories": list(repositories),
-                "keys": list(keys),
-                "rights": list(rights),
-            }
-            if expires is not None:
-                wanted["expires_at"] = expires
-            made = client().create_credential(wanted)
+        made = _first_admin(name, person) if first else client().create_credential(wanted)
         if file.take(made["token"]):
             del made["token"]
+    _tell(made, output, json_wanted=json_wanted)
+
+
+def _tell(made: dict[str, Any], output: Path | None, *, json_wanted: bool) -> None:
     if json_wanted:
         emit(made)
     elif output is None:
         click.echo(made["token"])
+    elif is_pending(made):
+        say_pending(made)
+        say(f"  token in {output}: it works once that is approved")
     else:
         say(f"{made['name']}: {made['role']}, token in {output}")
+    if is_pending(made):
+        finish(Exit.UNAVAILABLE)
+
+
+def _line(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise click.UsageError(f"{file} is not an SSH public key") from error
+
+
+@credentials.command("change")
+@click.argument("name")
+@click.option("--person", help="Who stands behind it from now on.")
+@click.option("--expires", type=Moment(), help="When it ends: 90d, or a time of RFC 3339.")
+@click.option("--never-expires", is_flag=True, help="Take its expiry away.")
+@_KEY_FILE
+@click.option("--no-ssh-key", is_flag=True, help="Take its SSH key away.")
+@as_json
+def change_credential(
+    name: str,
+    *,
+    person: str | None,
+    expires: str | None,
+    never_expires: bool,
+    ssh_public_key: Path | None,
+    no_ssh_key: bool,
+    json_wanted: bool,
+) -> None:
+    """Give a credential another person, expiry or SSH key; a custodian's may need approvals."""
+    if (expires is not None and never_expires) or (ssh_public_key is not None and no_ssh_key):
+        raise click.UsageError("either a new one or none")
+    wanted: dict[str, Any] = {} if person is None else {"person": person}
+    if expires is not None or never_expires:
+        wanted["expires_at"] = expires
+    if ssh_public_key is not None or no_ssh_key:
+        wanted["ssh_public_key"] = None if ssh_public_key is None else _line(ssh_public_key)
+    if not wanted:
+        raise click.UsageError("nothing is to be changed")
+    changed = client().change_credential(name, wanted)
+    show_or_pending(changed, lambda made: say(f"{made['name']}: changed"), json_wanted=json_wanted)
 
 
 def _first_admin(name: str, person: str) -> dict[str, Any]:

@@ -22,6 +22,10 @@ COMMANDS: Final = MappingProxyType(
         "credentials": LazyCommand(
             "service.cli.credentials:credentials", "Make, list and revoke credentials."
         ),
+        "approvals": LazyCommand(
+            "service.cli.approvals:approvals", "Approve or reject what others ask for."
+        ),
+        "policy": LazyCommand("service.cli.policy:policy", "Show the quorum rules; loosen them."),
         "outbox": LazyCommand("service.cli.outbox:outbox", "Show and retry deliveries."),
         "slots": LazyCommand("service.cli.slots:slots", "Show slots; retry a refused PIN."),
         "explain": LazyCommand("service.cli.explain:explain", "Explain an error code."),

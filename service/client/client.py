@@ -126,6 +126,9 @@ class SealwrightClient:
     def credentials(self) -> Iterator[JSONObject]:
         return self._items("/v1/credentials", {})
 
+    def change_credential(self, name: str, wanted: Mapping[str, Any]) -> JSONObject:
+        return self._object("PATCH", f"/v1/credentials/{_part(name)}", body=wanted)
+
     def revoke_credential(self, name: str) -> JSONObject:
         return self._object("DELETE", f"/v1/credentials/{_part(name)}")
 
@@ -134,6 +137,26 @@ class SealwrightClient:
 
     def login(self, token: str) -> JSONObject:
         return self._object("POST", f"/v1/slots/{_part(token)}/login")
+
+    # --- approvals and quorum rules -----------------------------------------------------
+
+    def approvals(self, **wanted: str | None) -> Iterator[JSONObject]:
+        return self._items("/v1/approvals", wanted)
+
+    def approval(self, approval_id: str) -> JSONObject:
+        return self._object("GET", f"/v1/approvals/{_part(approval_id)}")
+
+    def approve(self, approval_id: str, wanted: Mapping[str, Any]) -> JSONObject:
+        return self._object("POST", f"/v1/approvals/{_part(approval_id)}/approve", body=wanted)
+
+    def reject(self, approval_id: str, wanted: Mapping[str, Any]) -> JSONObject:
+        return self._object("POST", f"/v1/approvals/{_part(approval_id)}/reject", body=wanted)
+
+    def quorum(self) -> JSONObject:
+        return self._object("GET", "/v1/policy/quorum")
+
+    def loosen_quorum(self) -> JSONObject:
+        return self._object("POST", "/v1/policy/quorum/loosening")
 
     # --- how ----------------------------------------------------------------------------
 

@@ -43,11 +43,13 @@ def shell(
     monkeypatch.setenv("SEALWRIGHT_URL", listening.url)
     monkeypatch.delenv("SEALWRIGHT_DEBUG", raising=False)
 
-    def command(*arguments: str, role: Role | None = Role.BUILDER) -> Ended:
+    def command(
+        *arguments: str, role: Role | None = Role.BUILDER, token: str | None = None
+    ) -> Ended:
         monkeypatch.delenv("SEALWRIGHT_TOKEN_FILE", raising=False)
         if role is not None:
             file = tmp_path / f"{role}.token"
-            file.write_text(listening.world.bearer[role])
+            file.write_text(token or listening.world.bearer[role])
             monkeypatch.setenv("SEALWRIGHT_TOKEN_FILE", str(file))
         capsys.readouterr()
         code = run(arguments)

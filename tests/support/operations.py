@@ -851,6 +851,16 @@ def new_world(*, release_key: bool = True, allow_extractable: bool = False) -> W
     return world
 
 
+def hire(world: World, name: str, person: str, *, ssh_public_key: str | None = None) -> str:
+    """Put another custodian on record, past every quorum, and return the token."""
+    token, token_hash = new_token()
+    caller = Caller(f"cred_{name}", name, person, Role.CUSTODIAN)
+    made_at = SystemClock().now() - timedelta(days=1)
+    credential = Credential(caller, token_hash, made_at, ssh_public_key=ssh_public_key)
+    world.book.create(credential, actor="test", only_if_no_admin=False)
+    return token
+
+
 def unknown_outcome(repository: str, digest: Digest) -> UnknownOutcome:
     statement = Statement("cosign", "release", 1, Repository.parse(repository), digest, repository)
     return UnknownOutcome("int_1", statement, "cred_builder", SystemClock().now())
