@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from service.domain.acts import ActKind
 from service.domain.clock import Clock
@@ -13,14 +13,24 @@ from service.operations.custodians import CustodianCredentials
 from service.operations.generate_key import GenerateKey
 from service.operations.move_version import DestroyVersion, MoveVersion
 from service.operations.quorum import LoosenRules
+from service.policy.document import Policy
 from service.store import Store
 
 
-def performers(store: Store, keyring: Keyring, clock: Clock) -> Mapping[ActKind, Performer]:
+def performers(
+    store: Store, keyring: Keyring, clock: Clock, policy: Callable[[], Policy]
+) -> Mapping[ActKind, Performer]:
     move = MoveVersion(store.keys)
+    adopt = AdoptKey(
+        store.keys,
+        keyring,
+        store.leases,
+        clock,
+        lambda: policy().custody.allow_extractable,
+    )
     return {
         ActKind.GENERATE: GenerateKey(store.keys, keyring, store.leases, store.audit, clock),
-        ActKind.ADOPT: AdoptKey(store.keys, keyring, store.leases, clock, lambda: False),
+        ActKind.ADOPT: adopt,
         ActKind.ACTIVATE: move,
         ActKind.UNSUSPEND: move,
         ActKind.RETIRE: move,

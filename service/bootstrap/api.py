@@ -103,7 +103,7 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
         steps=steps,
     )
     quorum = Quorum(store.quorum, store.credentials, lambda: policy().quorum, clock)
-    acts = Acts(performers(store, keyring, clock), quorum, store.approvals, clock)
+    acts = Acts(performers(store, keyring, clock, policy), quorum, store.approvals, clock)
     operations = Operations(
         authenticator=TokenAuthenticator(store.credentials, clock),
         sign=sign,

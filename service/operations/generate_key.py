@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from service.domain.acts import Act, ActKind, Performed
 from service.domain.audit import AuditEvent
 from service.domain.clock import Clock
-from service.domain.errors import KeyExistsError, KeyNotFoundError
+from service.domain.errors import KeyExistsError, KeyNotFoundError, PublicKeyTakenError
 from service.domain.keys import (
     Algorithm,
     Key,
@@ -17,7 +19,7 @@ from service.domain.keys import (
     check_fit,
     parse_name,
 )
-from service.domain.lifecycle import NewVersion, fingerprint_of
+from service.domain.lifecycle import NewVersion, added, fingerprint_of, first
 from service.operations.key_lease import held_key
 from service.ports.hsm import KeyMaker
 from service.ports.store import AuditTrail, KeyCatalog, Leases
@@ -101,7 +103,8 @@ class GenerateKey:
         key = Key(wanted.name, wanted.purpose, algorithm, self.clock.now())
         self._begin(key, 1, algorithm, actor)
         generated = self.maker.generate(_label(key, 1), algorithm, wanted.token)
-        made = self.catalog.create(key, generated, actor=actor, state=wanted.state)
+        with self._or_destroyed(first(key, generated, state=wanted.state)):
+            made = self.catalog.create(key, generated, actor=actor, state=wanted.state)
         return Performed(made, summary(made.versions[0]))
 
     def _new_version(self, wanted: Generation, key: Key, actor: str) -> Performed:
@@ -112,8 +115,23 @@ class GenerateKey:
             _label(key, number), algorithm, wanted.token or _token_of(key, wanted)
         )
         new = NewVersion(key.name, algorithm, wanted.state, wanted.alongside)
-        made = self.catalog.add_version(new, generated, created_at=self.clock.now(), actor=actor)
+        now = self.clock.now()
+        with self._or_destroyed(added(key, new, generated, created_at=now)[0]):
+            made = self.catalog.add_version(new, generated, created_at=now, actor=actor)
         return Performed(made, summary(made))
+
+    @contextmanager
+    def _or_destroyed(self, made: KeyVersion) -> Iterator[None]:
+        """Destroy on its token what the record certainly refuses: it belongs to nobody.
+
+        That happens if making it took so long that the lease ran out. A store that is away
+        refuses nothing: it may have committed, and then the key is in use.
+        """
+        try:
+            yield
+        except (KeyExistsError, PublicKeyTakenError):
+            self.maker.destroy(made)
+            raise
 
     def _begin(self, key: Key, number: int, algorithm: Algorithm, actor: str) -> None:
         """Told before the token is: what a crash leaves there without a record has this name."""

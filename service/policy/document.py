@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from service.domain.errors import ConfigurationError
 from service.domain.quorum import QuorumRules
+from service.policy.custody import CustodyPolicy
 from service.policy.quorum import parse_quorum
 from service.policy.signing import SigningPolicy
 
@@ -17,14 +18,16 @@ class Policy:
 
     signing: SigningPolicy = field(default_factory=SigningPolicy)
     quorum: QuorumRules = field(default_factory=QuorumRules)
+    custody: CustodyPolicy = field(default_factory=CustodyPolicy)
 
 
 def parse_policy(document: object) -> Policy:
     """Build the policy from the YAML file's content.
 
     Everything is optional, and an empty file is the strict default for signing, with no
-    quorum: `signing: {allow_tags: bool, must_exist: bool, repositories: [pattern, …]}` and
-    `quorum: {act: people, …, signed: bool, expires_hours: int}`.
+    quorum: `signing: {allow_tags: bool, must_exist: bool, repositories: [pattern, …]}`,
+    `quorum: {act: people, …, signed: bool, expires_hours: int}` and
+    `custody: {allow_extractable: bool}`.
 
     Raises:
         ConfigurationError: with every fault.
@@ -32,18 +35,20 @@ def parse_policy(document: object) -> Policy:
     if document is None:
         return Policy()
     faults: list[str] = []
-    top = _mapping(document, "the policy file", {"signing", "quorum"}, faults)
+    top = _mapping(document, "the policy file", {"signing", "quorum", "custody"}, faults)
     signing = _signing(top.get("signing", {}), faults)
     quorum = parse_quorum(_mapping(top.get("quorum", {}), "quorum", None, faults), faults)
+    custody = _mapping(top.get("custody", {}), "custody", {"allow_extractable"}, faults)
+    allow_extractable = _flag(custody, "custody", "allow_extractable", faults)
     if faults:
         raise ConfigurationError(*faults)
-    return Policy(signing, quorum)
+    return Policy(signing, quorum, CustodyPolicy(allow_extractable))
 
 
 def _signing(section: object, faults: list[str]) -> SigningPolicy:
     signing = _mapping(section, "signing", {"allow_tags", "must_exist", "repositories"}, faults)
-    allow_tags = _flag(signing, "allow_tags", faults)
-    must_exist = _flag(signing, "must_exist", faults)
+    allow_tags = _flag(signing, "signing", "allow_tags", faults)
+    must_exist = _flag(signing, "signing", "must_exist", faults)
     repositories = signing.get("repositories")
     patterns: tuple[str, ...] | None = None
     if repositories is not None:
@@ -68,9 +73,9 @@ def _mapping(
     return value
 
 
-def _flag(section: Mapping[object, object], name: str, faults: list[str]) -> bool:
+def _flag(section: Mapping[object, object], where: str, name: str, faults: list[str]) -> bool:
     value = section.get(name, False)
     if not isinstance(value, bool):
-        faults.append(f"signing.{name} must be true or false")
+        faults.append(f"{where}.{name} must be true or false")
         return False
     return value

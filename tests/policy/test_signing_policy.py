@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from service.domain.callers import Caller, Role
 from service.domain.errors import ConfigurationError
 from service.domain.references import Repository
+from service.policy.custody import CustodyPolicy
 from service.policy.decisions import Allow, Deny, all_of
 from service.policy.document import parse_policy
 from service.policy.patterns import any_matches, matches
@@ -114,6 +115,14 @@ def test_the_strict_policy_is_the_default() -> None:
 def test_a_policy_file_is_read_whole() -> None:
     document = {"signing": {"allow_tags": True, "must_exist": True, "repositories": ["a/**"]}}
     assert parse_policy(document).signing == SigningPolicy(True, True, ("a/**",))
+
+
+def test_keys_that_can_leave_are_adopted_only_where_the_file_says_so() -> None:
+    assert parse_policy({}).custody == CustodyPolicy(allow_extractable=False)
+    assert parse_policy({"custody": {"allow_extractable": True}}).custody.allow_extractable
+    for section in ({"allow_extractable": 1}, {"extractable": True}, []):
+        with pytest.raises(ConfigurationError, match="custody"):
+            parse_policy({"custody": section})
 
 
 def test_every_fault_of_a_policy_file_is_told_at_once() -> None:
