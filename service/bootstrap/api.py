@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from service.bootstrap.acts import performers
 from service.bootstrap.formats import registry_attachers, signature_formats
+from service.bootstrap.log import build_log
 from service.bootstrap.policy_file import PolicyFile
 from service.bootstrap.secrets import own_secret
 from service.bootstrap.settings import Settings, name_metrics_directory
@@ -42,6 +43,7 @@ from service.operations.attach import AttachRecorded
 from service.operations.cycle import SigningCycle
 from service.operations.deliver import DeliverAttachments
 from service.operations.fanout import Fanout
+from service.operations.log import TendLogs
 from service.operations.prepare import PrepareItems
 from service.operations.proofs import RecordedProofs
 from service.operations.quorum import Quorum
@@ -57,6 +59,7 @@ from service.worker import Chore, Chores
 REGISTRY_THREADS = 8  # a registry on a filesystem gains nothing from more
 
 APPROVALS_SECONDS = 5.0  # how late what has run out may be put on record; it counts at once
+LOGS_SECONDS = 0.5  # how late the audit log may show what has happened
 QUORUM_SECONDS = 10.0  # how late a change of the policy file may show in the findings
 
 
@@ -88,7 +91,8 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
     # Three pools: deliveries to a slow registry must not hold up anybody's look-ups.
     resolving, delivering, verifying = (Fanout(REGISTRY_THREADS) for _ in range(3))
     attachers = registry_attachers(registry, clock)
-    deliver = DeliverAttachments(store.outbox, attachers, formats, delivering, steps)
+    log = build_log(settings, store, keyring, clock)
+    deliver = DeliverAttachments(store.outbox, attachers, formats, delivering, log, steps)
     policy = PolicyFile(settings.policy_file, clock)
     sign = SignImages(
         prepare=PrepareItems(
@@ -100,6 +104,7 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
         audit=store.audit,
         attach=AttachRecorded(store.outbox, deliver, formats, delivering, clock),
         replays=Replays(store.idempotency, store.outbox, renewer),
+        log=log,
         steps=steps,
     )
     quorum = Quorum(store.quorum, store.credentials, lambda: policy().quorum, clock)
@@ -117,16 +122,17 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
         withdrawals=Withdrawals(
             store.keys, store.withdrawals, store.log_reader, keyring, store.leases, clock
         ),
-        records=Records(store.journal, store.outbox),
+        records=Records(store.journal, store.outbox, log.prove),
         slots=Slots(keyring, store.pins, store.audit),
         lookaside=Lookaside(store.journal, store.keys, registry),
         openpgp_keys=OpenPGPKeys(store.certifications, keyring),
-        readiness=Readiness(keyring, store.health),
+        readiness=Readiness(keyring, store.health, log),
         metrics=Metrics(meter, meter, [store.outbox_gauge]),
     )
     chores = Chores(
         [
             Chore("approvals", APPROVALS_SECONDS, operations.approvals.sweep),
+            Chore("logs", LOGS_SECONDS, TendLogs(store.log_writer, log.extend)),
             Chore("quorum", QUORUM_SECONDS, WatchQuorum(quorum, store.findings)),
         ],
         clock,

@@ -14,6 +14,7 @@ from typing import Final
 
 from service.bootstrap.tokens_file import TokenSettings, load_tokens
 from service.domain.errors import ConfigurationError
+from service.translog.checkpoints import is_log_name
 
 DEFAULT_STATE_DIR: Final = Path("/var/lib/sealwright")
 DEFAULT_BIND: Final = "127.0.0.1:8750"
@@ -40,6 +41,9 @@ class Settings:
     threads: int
     embedded_worker: bool
     metrics_dir: Path
+    log_name: str | None
+    """The NAME under which the transparency log signs its heads; None makes one up."""
+    checkpoints_dir: Path
     log_level: str
 
     def __repr__(self) -> str:
@@ -73,6 +77,8 @@ class Settings:
             threads=reader.whole("SEALWRIGHT_THREADS", default=8, low=1, high=128),
             embedded_worker=reader.flag("SEALWRIGHT_EMBEDDED_WORKER", default=True),
             metrics_dir=reader.path("SEALWRIGHT_METRICS_DIR") or state_dir / "metrics",
+            log_name=reader.log_name(),
+            checkpoints_dir=reader.path("SEALWRIGHT_CHECKPOINTS_DIR") or state_dir / "checkpoints",
             log_level=reader.choice("SEALWRIGHT_LOG_LEVEL", LOG_LEVELS, default="INFO"),
         )
         if reader.faults:
@@ -108,6 +114,12 @@ class _Reader:
         except (OSError, UnicodeDecodeError) as error:
             self.faults.append(f"{name}_FILE cannot be read: {type(error).__name__}")
             return None
+
+    def log_name(self) -> str | None:
+        name = self._env.get("SEALWRIGHT_LOG_NAME") or None
+        if name is not None and not is_log_name(name):
+            self.faults.append(f"SEALWRIGHT_LOG_NAME must be like a host's name, not {name!r}")
+        return name
 
     def tokens(self, *, required: bool) -> tuple[TokenSettings, ...]:
         """Read the tokens file, or the variables that describe the only token.

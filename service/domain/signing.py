@@ -124,6 +124,8 @@ class Signature:
     attachment: Attachment = NOT_ATTACHED
     log: LogProof | None = None
     """Put in by step 10; None until then, and where there is no log."""
+    second_log: LogProof | None = None
+    """The proof of a second entry, which an Ed25519 `.sig` needs to be taken by every client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +205,8 @@ class SignatureLayer:
     media_type: str
     content: bytes
     annotations: tuple[tuple[str, str], ...]
+    twin: tuple[tuple[str, str], ...] = ()
+    """The annotations under which the same blob is listed a second time, if it must be."""
 
     @property
     def digest(self) -> Digest:

@@ -8,7 +8,9 @@ history entry and diff id a layer); it follows from the layers alone, so it is n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from base64 import b64decode
+from collections.abc import Iterator, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -18,6 +20,8 @@ from service.domain.media_types import DOCKER_MANIFEST, OCI_MANIFEST
 from service.domain.signing import SignatureLayer
 from service.formats import strictjson
 from service.formats.lists import ListFullError, NewManifest, NotAListError
+from service.translog.errors import MalformedError
+from service.translog.rekor import kind_and_version
 
 # cosign writes Docker's types where COSIGN_DOCKER_MEDIA_TYPES asks for them.
 _CONFIG_MEDIA_TYPES: Final = MappingProxyType(
@@ -27,6 +31,7 @@ _CONFIG_MEDIA_TYPES: Final = MappingProxyType(
     }
 )
 SIGNATURE_ANNOTATION: Final = "dev.cosignproject.cosign/signature"
+LOG_ANNOTATION: Final = "dev.sigstore.cosign/bundle"
 _ZERO_TIME: Final = "0001-01-01T00:00:00Z"  # Go's time.Time{}
 
 
@@ -51,7 +56,7 @@ def append_layers(
         ListFullError: there is no room.
     """
     manifest = _empty() if existing is None else _parse(existing)
-    ours = [_descriptor(layer) for layer in layers]
+    ours = [entry for layer in layers for entry in _descriptors(layer)]
     wanted = {entry["digest"] for entry in ours}
     listed: list[dict[str, Any]] = [
         entry
@@ -94,14 +99,13 @@ def listed_digests(existing: bytes) -> tuple[Digest, ...]:
 def _put(listed: list[dict[str, Any]], ours: dict[str, Any]) -> bool:
     """List one signature; return whether anything changed.
 
-    The same payload with the same signature is the same signature (cosign's own rule). One
-    that lacks some of our annotations, say the proof of its log entry, gets them.
+    The same payload with the same signature is the same signature (cosign's own rule), unless
+    it carries the proofs of log entries of two kinds. One that lacks some of our annotations,
+    say the proof of its log entry, gets them.
     """
     for entry in listed:
         theirs = entry.get("annotations") or {}
-        if entry["digest"] == ours["digest"] and theirs.get(SIGNATURE_ANNOTATION) == ours[
-            "annotations"
-        ].get(SIGNATURE_ANNOTATION):
+        if entry["digest"] == ours["digest"] and _is_same(theirs, ours["annotations"]):
             mended = {**entry, **ours, "annotations": {**theirs, **ours["annotations"]}}
             if mended == entry:
                 return False
@@ -111,13 +115,33 @@ def _put(listed: list[dict[str, Any]], ours: dict[str, Any]) -> bool:
     return True
 
 
-def _descriptor(layer: SignatureLayer) -> dict[str, Any]:
-    return {
+def _is_same(theirs: dict[str, Any], ours: dict[str, str]) -> bool:
+    if theirs.get(SIGNATURE_ANNOTATION) != ours.get(SIGNATURE_ANNOTATION):
+        return False
+    # One without a proof, or with a broken one, is the first whose proof we bring.
+    kinds = {logged_kind(theirs.get(LOG_ANNOTATION)), logged_kind(ours.get(LOG_ANNOTATION))}
+    return len(kinds - {None}) <= 1
+
+
+def logged_kind(annotation: object) -> str | None:
+    """Return the kind of log entry that cosign's bundle annotation proves, as far as it can be read."""
+    try:
+        body = json.loads(str(annotation))["Payload"]["body"]
+        return kind_and_version(b64decode(body, validate=True))[0]
+    except (ValueError, KeyError, TypeError, RecursionError, MalformedError):
+        return None
+
+
+def _descriptors(layer: SignatureLayer) -> Iterator[dict[str, Any]]:
+    entry = {
         "mediaType": layer.media_type,
         "size": len(layer.content),
         "digest": str(layer.digest),
-        "annotations": dict(sorted(layer.annotations)),  # as Go writes a map
     }
+    for some in (layer.annotations, layer.twin):
+        if some:
+            # As Go writes a map.
+            yield {**entry, "annotations": dict(sorted(some))}
 
 
 def _config(listed: Sequence[dict[str, Any]]) -> bytes:

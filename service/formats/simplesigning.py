@@ -20,15 +20,18 @@ from typing import Any, Final
 from service.domain.digests import Descriptor, Digest
 from service.domain.errors import InvalidRequestError
 from service.domain.keys import Algorithm, KeyVersion, Scheme
+from service.domain.log import LogProof
 from service.domain.outbox import OrderKind
 from service.domain.public_keys import SignatureInvalidError, public_key
 from service.domain.references import Reference, Repository
 from service.domain.signing import Signature, SignatureLayer, Statement
 from service.formats import siglist, strictjson
+from service.translog.logged import bundle_annotation
 from service.translog.rekor import hashedrekord
 
 SIMPLE_SIGNING_MEDIA_TYPE: Final = "application/vnd.dev.cosign.simplesigning.v1+json"
 SIGNATURE_ANNOTATION: Final = siglist.SIGNATURE_ANNOTATION
+LOG_ANNOTATION: Final = siglist.LOG_ANNOTATION
 PAYLOAD_TYPE: Final = "cosign container image signature"
 
 SCHEMES: Final = MappingProxyType(
@@ -179,6 +182,17 @@ class CosignFormat:
 
     def attachment(self, signature: Signature, subject: Descriptor) -> SignatureLayer:
         text = b2a_base64(signature.signature, newline=False).decode("ascii")
+        bare = ((SIGNATURE_ANNOTATION, text),)
         return SignatureLayer(
-            SIMPLE_SIGNING_MEDIA_TYPE, signature.payload, ((SIGNATURE_ANNOTATION, text),)
+            SIMPLE_SIGNING_MEDIA_TYPE,
+            signature.payload,
+            bare + _logged(signature.log),
+            twin=bare + _logged(signature.second_log) if signature.second_log else (),
         )
+
+
+def _logged(proof: LogProof | None) -> tuple[tuple[str, str], ...]:
+    """Return cosign's annotation, which has a place for a promise and for nothing else."""
+    if proof is None or proof.promise is None:
+        return ()
+    return ((LOG_ANNOTATION, bundle_annotation(proof)),)

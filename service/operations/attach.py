@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event
 from typing import Final
 
@@ -78,7 +78,7 @@ class AttachRecorded:
         granted = self.outbox.order_attachments(
             list(again.values()), owner=owner, seconds=ORDER_LEASE_SECONDS
         )
-        current.update(self.outbox.attachment_states(list(again)))
+        self._look(list(again), current)
         work: dict[tuple[OrderKind, Repository, Digest], list[Signature]] = {}
         for wish in again.values():
             signature = current[wish.signature_id]
@@ -86,6 +86,11 @@ class AttachRecorded:
             place = (wish.kind, statement.repository, statement.digest)
             work.setdefault(place, []).append(signature)
         return {order: work[order.kind, order.repository, order.digest] for order in granted}
+
+    def _look(self, ids: Sequence[str], current: dict[str, Signature]) -> None:
+        """Bring attachments up to date; what else is known of the signatures stays."""
+        for one, found in self.outbox.attachment_states(ids).items():
+            current[one] = replace(current[one], attachment=found.attachment)
 
     def _one(self, entry: tuple[Order, Sequence[Signature]]) -> Sequence[Signature]:
         order, signatures = entry
@@ -107,7 +112,7 @@ class AttachRecorded:
             if not open_ids:
                 return
             try:
-                current.update(self.outbox.attachment_states(open_ids))
+                self._look(open_ids, current)
             except ServiceError:
                 return
             left = deadline - self.clock.monotonic()

@@ -21,6 +21,7 @@ from service.domain.media_types import OCI_MANIFEST
 from service.domain.outbox import Order, OrderKind
 from service.domain.signing import Attachment, AttachmentState, Signature
 from service.operations.fanout import Fanout
+from service.operations.log import SignatureLog
 from service.ports.formats import SignatureFormat
 from service.ports.registry import Attacher
 from service.ports.steps import StepObserver
@@ -41,6 +42,7 @@ class DeliverAttachments:
     attachers: Mapping[OrderKind, Attacher]
     formats: Mapping[str, SignatureFormat]
     fanout: Fanout
+    log: SignatureLog
     steps: StepObserver
 
     def run_once(self, *, owner: str, limit: int = 32) -> int:
@@ -68,8 +70,10 @@ class DeliverAttachments:
         """
         # Orders of before they knew their subject are for lists that do not name it.
         subject = order.subject or Descriptor(OCI_MANIFEST, order.digest, 0)
-        contents = [self.formats[s.statement.format].attachment(s, subject) for s in signatures]
         try:
+            # (10) Whoever recorded them may have died before they were in the log.
+            signatures = self.log.ready_to_leave(signatures, as_sig=order.kind is OrderKind.ATTACH)
+            contents = [self.formats[s.statement.format].attachment(s, subject) for s in signatures]
             attached = self.attachers[order.kind].attach(
                 order.repository, order.digest, contents, seconds=ATTACH_SECONDS
             )

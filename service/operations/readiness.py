@@ -8,12 +8,13 @@ from types import MappingProxyType
 from typing import Final
 
 from service.domain.errors import InvalidRequestError, ServiceError
+from service.operations.log import SignatureLog
 from service.ports.hsm import Tokens
 from service.ports.store import StoreHealth
 
 _NEEDS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {
-        "sign": frozenset({"hsm", "store"}),
+        "sign": frozenset({"hsm", "store", "log"}),
         "verify": frozenset({"store"}),
         "gate": frozenset({"store"}),
     }
@@ -34,6 +35,7 @@ class ReadinessPart:
 class Readiness:
     tokens: Tokens
     store: StoreHealth
+    log: SignatureLog
 
     def check(self, what: str) -> Sequence[ReadinessPart]:
         """Ask each part. Raises InvalidRequestError for unknown work."""
@@ -45,6 +47,7 @@ class Readiness:
         checks: Mapping[str, Callable[[], None]] = {
             "hsm": self.tokens.check,
             "store": self.store.check,
+            "log": self.log.check,
         }
         return [_part(name, check, needed=name in needs) for name, check in checks.items()]
 

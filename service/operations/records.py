@@ -10,6 +10,7 @@ from service.domain.outbox import AttachmentStatus, OrderState, OrderStatus
 from service.domain.pages import Page, PageRequest
 from service.domain.signing import Signature, UnknownOutcome
 from service.operations.decide import require_action
+from service.operations.log import ProveEntries
 from service.policy.patterns import any_matches
 from service.policy.roles import Action
 from service.ports.store import Outbox, SignatureFilter, SigningJournal
@@ -19,11 +20,13 @@ from service.ports.store import Outbox, SignatureFilter, SigningJournal
 class Records:
     journal: SigningJournal
     outbox: Outbox
+    prove: ProveEntries
 
     def signatures(
         self, caller: Caller, wanted: SignatureFilter, page: PageRequest
     ) -> Page[Signature]:
-        return self.journal.list(_visible(caller, wanted), page)
+        found = self.journal.list(_visible(caller, wanted), page)
+        return replace(found, items=self._logged(found.items))
 
     def signature(self, caller: Caller, signature_id: str) -> Signature:
         """Raises NotFoundError, also for what the caller may not see."""
@@ -31,7 +34,12 @@ class Records:
         found = self.journal.get(signature_id)
         if found is None or not _sees(caller, str(found.statement.repository)):
             raise NotFoundError(f"there is no signature {signature_id!r}")
-        return found
+        return self._logged((found,))[0]
+
+    def _logged(self, signatures: tuple[Signature, ...]) -> tuple[Signature, ...]:
+        """Return the signatures with the proofs that there are."""
+        proofs = self.prove([signature.id for signature in signatures])
+        return tuple(replace(one, log=proofs.get(one.id)) for one in signatures)
 
     def unknown_outcomes(
         self, caller: Caller, wanted: SignatureFilter, page: PageRequest

@@ -10,8 +10,8 @@ Items fail alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from service.domain.audit import AuditEvent
@@ -26,6 +26,7 @@ from service.domain.signing import Artifact, Signature, SignedItem, SigningReque
 from service.formats.artifacts import artifact_of
 from service.operations.attach import AttachRecorded
 from service.operations.cycle import Run, SigningCycle
+from service.operations.log import SignatureLog
 from service.operations.prepare import PrepareItems
 from service.operations.replay import Replays
 from service.operations.units import Prepared, Unit, signatures_of, units_of
@@ -45,6 +46,7 @@ class SignImages:
     audit: AuditTrail
     attach: AttachRecorded
     replays: Replays
+    log: SignatureLog
     steps: StepObserver
 
     def __call__(
@@ -62,6 +64,7 @@ class SignImages:
             InvalidRequestError: about the request as a whole.
             IdempotencyKeyReusedError, RequestInProgressError: about the Idempotency-Key.
             StoreUnavailableError: nothing was signed, or nothing of it leaves.
+            LogUnavailableError, LogRolledBackError: nothing was signed.
         """
         owner = new_id("own")
         if idempotency_key is None:
@@ -100,20 +103,33 @@ class SignImages:
         units = list(units_of(prepared))
         made = self._standing(units, request, request_id=request_id, replayed=held is not None)
         wanted = [unit for unit in units if unit not in made]
-        orders: dict[Order, list[Signature]] = {}
+        orders: dict[Order, list[str]] = {}
         if wanted:
+            self.log.require()
             run = Run(caller.credential_id, request_id, owner, request.attach, request.force)
             outcomes = self.cycle(wanted, run)
             for unit, completed in zip(wanted, outcomes, strict=True):
                 if completed.signature is not None:
                     made[unit] = completed.signature
                     if completed.order is not None:
-                        orders.setdefault(completed.order, []).append(completed.signature)
+                        orders.setdefault(completed.order, []).append(completed.signature.id)
                 elif completed.error is not None:
                     made[unit] = completed.error
-        # (10) comes with the log. (11) Attach, or leave it to the outbox.
+        # (10) Nothing leaves unlogged.
+        logged = self._logged([*made.values(), *_signatures(earlier.values())], wanted)
+        earlier = {index: _with_log(item, logged) for index, item in earlier.items()}
+        made = {
+            unit: logged[one.id] if isinstance(one, Signature) else one
+            for unit, one in made.items()
+        }
+        self.steps.reached(10)
+        # (11) Attach, or leave it to the outbox.
         attached = self.attach(
-            made, orders, owner=owner, wanted=request.attach, ordered_in_step_9=set(wanted)
+            made,
+            _provable(orders, logged),
+            owner=owner,
+            wanted=request.attach,
+            ordered_in_step_9=set(wanted),
         )
         # (12) Answer in the caller's order.
         answer = tuple(
@@ -124,6 +140,16 @@ class SignImages:
         )
         self.steps.reached(12)
         return answer
+
+    def _logged(
+        self, made: Sequence[Signature | ServiceError], wanted: Sequence[Unit]
+    ) -> Mapping[str, Signature | ServiceError]:
+        """Return each signature with its proof, by its id, or what keeps it from leaving."""
+        signatures = list({one.id: one for one in made if isinstance(one, Signature)}.values())
+        if not signatures:
+            return {}
+        proven = self.log.proven(signatures, are_new=len(wanted) == len(signatures))
+        return dict(zip((one.id for one in signatures), proven, strict=True))
 
     def _audit_denials(self, caller: Caller, prepared: Sequence[Prepared]) -> None:
         denied = [item for item in prepared if isinstance(item.error, _DENIALS)]
@@ -162,6 +188,35 @@ class SignImages:
                 if unit not in made and unit.statement_hash in standing:
                     made[unit] = standing[unit.statement_hash]
         return made
+
+
+def _signatures(items: Iterable[SignedItem]) -> Iterator[Signature]:
+    for item in items:
+        yield from item.signatures
+        yield from _signatures(item.children)
+
+
+def _with_log(item: SignedItem, logged: Mapping[str, Signature | ServiceError]) -> SignedItem:
+    """Return an item of an earlier run with the proofs of its signatures."""
+    results = [logged[one.id] for one in item.signatures]
+    children = tuple(_with_log(child, logged) for child in item.children)
+    failed = next((one for one in results if isinstance(one, ServiceError)), None)
+    if failed is not None:
+        return replace(item, signatures=(), children=children, error=failed)
+    proven = tuple(one for one in results if isinstance(one, Signature))
+    return replace(item, signatures=proven, children=children)
+
+
+def _provable(
+    orders: Mapping[Order, Sequence[str]], logged: Mapping[str, Signature | ServiceError]
+) -> Mapping[Order, Sequence[Signature]]:
+    """Return the orders whose signatures are all proven; the worker delivers the others."""
+    found = {}
+    for order, ids in orders.items():
+        proven = [one for one in map(logged.__getitem__, ids) if isinstance(one, Signature)]
+        if len(proven) == len(ids):
+            found[order] = proven
+    return found
 
 
 def _answer(item: Prepared, made: Mapping[Unit, Signature | ServiceError]) -> SignedItem:

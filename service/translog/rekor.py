@@ -122,7 +122,7 @@ def kind_and_version(body: bytes) -> tuple[str, str]:
     try:
         document: Any = json.loads(body)
         kind, version = document["kind"], document["apiVersion"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise MalformedError("not the body of a log entry") from error
     if not isinstance(kind, str) or not isinstance(version, str):
         raise MalformedError("not the body of a log entry")

@@ -16,6 +16,7 @@ from service.domain.clock import rfc3339
 from service.domain.digests import Descriptor, Digest
 from service.domain.findings import Finding
 from service.domain.keys import Key, KeyVersion
+from service.domain.log import LogProof
 from service.domain.outbox import AttachmentStatus, OrderStatus
 from service.domain.pages import Page
 from service.domain.public_keys import public_key
@@ -60,7 +61,18 @@ def made_signature(made: Signature) -> JSONObject:
             "digest": _text(attachment.digest),
             "media_type": attachment.media_type,
         },
-        "log": None,
+        "log": None if made.log is None else log_proof(made.log),
+    }
+
+
+def log_proof(proof: LogProof) -> JSONObject:
+    return {
+        "index": proof.index,
+        "tree_size": proof.tree_size,
+        "root": _base64(proof.root),
+        "hashes": [_base64(one) for one in proof.hashes],
+        "checkpoint": proof.checkpoint,
+        "entry": _base64(proof.entry),
     }
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from service.formats.siglist import append_layers, listed_digests
 
 MEDIA_TYPE = "application/vnd.dev.cosign.simplesigning.v1+json"
 NAME = "dev.cosignproject.cosign/signature"
+LOG = "dev.sigstore.cosign/bundle"
 OCI = "application/vnd.oci.image.manifest.v1+json"
 DOCKER = "application/vnd.docker.distribution.manifest.v2+json"
 
@@ -210,3 +213,33 @@ def test_in_any_order_each_signature_is_listed_once(
 def test_no_bytes_break_the_list(existing: bytes) -> None:
     with pytest.raises(NotAListError):
         append_layers(existing, [layer(b"p", "cQ==")])
+
+
+def proof_of(kind: str, promise: str = "") -> str:
+    body = base64.b64encode(json.dumps({"kind": kind, "apiVersion": "0.0.1"}).encode()).decode()
+    return json.dumps({"SignedEntryTimestamp": promise, "Payload": {"body": body}})
+
+
+def test_a_layer_with_a_twin_is_listed_twice_and_its_blob_once() -> None:
+    one, two = proof_of("hashedrekord"), proof_of("rekord")
+    twins = replace(layer(PAYLOAD, SIGNATURE, **{LOG: one}), twin=((NAME, SIGNATURE), (LOG, two)))
+    document = appended(None, twins)
+    assert [entry["annotations"][LOG] for entry in document["layers"]] == [one, two]
+    assert len({entry["digest"] for entry in document["layers"]}) == 1
+    assert append_layers(json.dumps(document).encode(), [twins]) is None
+
+
+@pytest.mark.parametrize("theirs", ["", "not JSON", '{"Payload":{"body":7}}', '{"Payload":{}}'])
+def test_a_layer_with_no_proof_or_a_broken_one_gets_ours(theirs: str) -> None:
+    before = layer(PAYLOAD, SIGNATURE, **({LOG: theirs} if theirs else {}))
+    ours = layer(PAYLOAD, SIGNATURE, **{LOG: proof_of("hashedrekord")})
+    document = appended(json.dumps(appended(None, before)).encode(), ours)
+    (entry,) = document["layers"]
+    assert entry["annotations"][LOG] == proof_of("hashedrekord")
+
+
+def test_a_newer_promise_takes_the_place_of_the_older() -> None:
+    old = layer(PAYLOAD, SIGNATURE, **{LOG: proof_of("hashedrekord", "old")})
+    new = layer(PAYLOAD, SIGNATURE, **{LOG: proof_of("hashedrekord", "new")})
+    (entry,) = appended(json.dumps(appended(None, old)).encode(), new)["layers"]
+    assert entry["annotations"][LOG] == proof_of("hashedrekord", "new")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from service.domain.digests import Digest
 from service.domain.errors import InvalidRequestError
 from service.domain.keys import Algorithm, Scheme
+from service.domain.log import LogProof, Promise
 from service.domain.public_keys import SignatureInvalidError
 from service.domain.references import Reference, Repository
 from service.domain.signing import Signature
@@ -28,6 +30,8 @@ from service.formats.simplesigning import (
     WrongDigestError,
     parse_payload,
 )
+from service.translog.rekor import rekord
+from tests.support.samples import sample_json
 from tests.support.statements import a_statement, a_subject, a_version
 
 COSIGN = CosignFormat()
@@ -331,3 +335,48 @@ def test_an_artifact_is_ready_to_be_pushed() -> None:
     (layer,) = manifest["layers"]
     needed = [layer["digest"], manifest["config"]["digest"]]
     assert needed == [str(Digest.of(blob)) for blob in artifact.blobs]
+
+
+def _logged(name: str) -> LogProof:
+    """What the log knows of the sample signature."""
+    document = sample_json(name)
+    payload = document["Payload"]
+    return LogProof(
+        entry=base64.b64decode(payload["body"]),
+        tree_id=1,
+        index=payload["logIndex"],
+        tree_size=3,
+        root=bytes(32),
+        hashes=(),
+        checkpoint="",
+        rekor_checkpoint="",
+        log_id=bytes.fromhex(payload["logID"]),
+        integrated_time=payload["integratedTime"],
+        promise=Promise(
+            payload["integratedTime"],
+            base64.b64decode(document["SignedEntryTimestamp"]),
+            bytes.fromhex(payload["logID"]),
+        ),
+    )
+
+
+def test_a_logged_signature_carries_the_annotation_that_cosign_accepted() -> None:
+    logged = _logged("legacy-bundle-annotation.json")
+    layer = COSIGN.attachment(replace(_signature(SIGNATURE), log=logged), a_subject(IMAGE))
+    annotations = dict(layer.annotations)
+    (expected,) = sample_json("legacy-manifest.json")["layers"]
+    assert annotations == expected["annotations"]
+    assert layer.twin == ()
+    without = replace(logged, promise=None)
+    bare = COSIGN.attachment(replace(_signature(SIGNATURE), log=without), a_subject(IMAGE))
+    assert dict(bare.annotations).keys() == {"dev.cosignproject.cosign/signature"}
+
+
+def test_a_second_entry_is_a_twin_of_the_layer() -> None:
+    logged = _logged("legacy-bundle-annotation.json")
+    second = replace(logged, entry=rekord(PAYLOAD, SIGNATURE, PUBLIC_KEY), index=3)
+    made = replace(_signature(SIGNATURE), log=logged, second_log=second)
+    layer = COSIGN.attachment(made, a_subject(IMAGE))
+    one, two = dict(layer.annotations), dict(layer.twin)
+    assert one["dev.cosignproject.cosign/signature"] == two["dev.cosignproject.cosign/signature"]
+    assert json.loads(two["dev.sigstore.cosign/bundle"])["Payload"]["logIndex"] == 3

@@ -23,7 +23,7 @@ import urllib3
 from service.domain.digests import Digest
 from tests.support.product import Product, dev_environment, free_port
 
-STEPS = (5, 6, 7, 8, 9, 11, 12)
+STEPS = (5, 6, 7, 8, 9, 10, 11, 12)
 SETTLE_SECONDS = 60
 
 

@@ -298,9 +298,15 @@ class MemoryLists:
 
 
 class NoLog:
-    """A log before its first checkpoint."""
+    """A service without a log: nothing is proven, and nothing keeps it from signing."""
 
     def newest(self, log: LogName) -> SignedHead | None:
+        return None
+
+    def prove(self, ids: Sequence[str]) -> Mapping[str, object]:
+        return {}
+
+    def check(self) -> None:
         return None
 
 
@@ -802,7 +808,7 @@ def new_world(*, release_key: bool = True, allow_extractable: bool = False) -> W
         approvals,
         clock,
     )
-    records = Records(cast("Any", journal), cast("Any", journal))
+    records = Records(cast("Any", journal), cast("Any", journal), cast("Any", NoLog().prove))
     operations = Operations(
         authenticator=TokenAuthenticator(book, clock),
         sign=cast("Any", signing),
@@ -818,7 +824,7 @@ def new_world(*, release_key: bool = True, allow_extractable: bool = False) -> W
         slots=Slots(tokens, MemoryLatch(), audit),
         lookaside=Lookaside(cast("Any", journal), catalog, AnyRegistry()),
         openpgp_keys=OpenPGPKeys(MemoryCertifications(), cast("Any", None)),
-        readiness=Readiness(tokens, health),
+        readiness=Readiness(tokens, health, cast("Any", NoLog())),
         metrics=Metrics(meter, meter, [gauges]),
     )
     bearer: dict[Role, str] = {}

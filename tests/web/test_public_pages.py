@@ -49,9 +49,10 @@ def test_readiness_tells_of_each_part_and_only_the_needed_ones_decide(
     signing = web.get("/readyz?for=sign")
     assert (signing.status_code, signing.json["ready"]) == (503, False)
     assert int(signing.headers["Retry-After"]) >= 1
-    hsm, store = signing.json["parts"]
+    hsm, store, log = signing.json["parts"]
     assert hsm == {"name": "hsm", "ready": False, "needed": True, "detail": "the token is away"}
     assert (store["ready"], store["detail"]) == (True, None)
+    assert (log["name"], log["ready"], log["needed"]) == ("log", True, True)
     verifying = web.get("/readyz?for=verify")
     assert (verifying.status_code, verifying.json["ready"]) == (200, True)
     assert verifying.json["parts"][0]["needed"] is False

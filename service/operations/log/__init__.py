@@ -6,6 +6,7 @@ from service.operations.log.names import LogNames
 from service.operations.log.proofs import ProveEntries
 from service.operations.log.rollback import RollbackGuard
 from service.operations.log.signatures import SignatureLog
+from service.operations.log.tend import TendLogs
 
 __all__ = [
     "ExtendLog",
@@ -14,4 +15,5 @@ __all__ = [
     "RollbackGuard",
     "SignHeads",
     "SignatureLog",
+    "TendLogs",
 ]

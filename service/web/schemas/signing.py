@@ -162,6 +162,21 @@ class ArtifactSchema(Schema):
     )
 
 
+class LogProofSchema(Schema):
+    index = fields.Integer(required=True, metadata=about("Position of the entry in the log."))
+    tree_size = fields.Integer(required=True, metadata=about("Size of the checkpoint's tree."))
+    root = fields.String(required=True, metadata=about("Root of that tree, in base64."))
+    hashes = fields.List(
+        fields.String(),
+        required=True,
+        metadata=about("The proof of inclusion (RFC 9162, 2.1.3), in base64, leaf to root."),
+    )
+    checkpoint = fields.String(
+        required=True, metadata=about("The signed head of that tree (C2SP tlog-checkpoint).")
+    )
+    entry = fields.String(required=True, metadata=about("The exact bytes of the leaf, in base64."))
+
+
 class MadeSignatureSchema(Schema):
     id = fields.String(required=True, metadata=about("Identifies the signature."))
     format = fields.String(required=True, metadata=about("`cosign`."))
@@ -177,8 +192,11 @@ class MadeSignatureSchema(Schema):
     attachment = fields.Nested(
         AttachmentSchema, required=True, metadata=about("Whether it lies at the registry.")
     )
-    log = fields.Dict(
-        required=True, allow_none=True, metadata=about("Proof of inclusion; null: no log yet.")
+    log = fields.Nested(
+        LogProofSchema,
+        required=True,
+        allow_none=True,
+        metadata=about("Proof that it is in the log; null where there is none yet."),
     )
 
 
