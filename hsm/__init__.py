@@ -30,7 +30,7 @@ from hsm.login import PIN, PINGate
 from hsm.mechanisms import Algorithm, Scheme
 from hsm.pool import Recovery, TokenPool
 from hsm.signer import sign
-from hsm.tokens import Slot, TokenAddress, slots
+from hsm.tokens import Slot, TokenAddress, TokenMechanism, mechanisms, slots
 from hsm.uri import KeyURI, URIError
 
 __all__ = [
@@ -59,6 +59,7 @@ __all__ = [
     "Slot",
     "TokenAbsentError",
     "TokenAddress",
+    "TokenMechanism",
     "TokenPool",
     "URIError",
     "UnsupportedMechanismError",
@@ -67,6 +68,7 @@ __all__ = [
     "generate",
     "holds",
     "locate",
+    "mechanisms",
     "probe",
     "sign",
     "slots",

@@ -1,7 +1,7 @@
 """The C functions that python-pkcs11 does not bind, called through ctypes (PKCS#11 2.40, 5).
 
-These are C_Initialize with arguments, C_Finalize without the GIL, C_Login on a session that is
-already open, C_InitToken, and C_GetTokenInfo with its memory figures.
+These are C_Initialize with arguments, C_Finalize without the GIL, C_Login and C_Logout on a
+session that is already open, C_InitToken, and C_GetTokenInfo with its memory figures.
 
 They are called through python-pkcs11's own function list. A second one is of no use: p11-kit's
 client and proxy return a new list, with state of its own, at each C_GetFunctionList.
@@ -30,7 +30,8 @@ _C_FINALIZE: Final = 1
 _C_GET_TOKEN_INFO: Final = 6
 _C_INIT_TOKEN: Final = 9
 _C_LOGIN: Final = 18
-_FUNCTIONS: Final = 19  # as far as we need the list of CK_FUNCTION_LIST
+_C_LOGOUT: Final = 19
+_FUNCTIONS: Final = 20  # as far as we need the list of CK_FUNCTION_LIST
 
 _MAJOR_VERSIONS: Final = (2, 3)
 
@@ -167,6 +168,10 @@ class Cryptoki:
                 ctypes.c_ulong(len(pin)),
             )
         )
+
+    def logout(self, session: int) -> None:
+        """C_Logout: of every session of this process with the token."""
+        _check(self._call(_C_LOGOUT, ctypes.c_ulong(session)))
 
     def init_token(self, slot: int, so_pin: bytes, label: str) -> None:
         padded = label.encode().ljust(_LABEL_BYTES)

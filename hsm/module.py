@@ -168,6 +168,11 @@ class Module:
         return not self._closed
 
     @property
+    def one_at_a_time(self) -> bool:
+        """Whether the module cannot lock, so that calls take turns."""
+        return self._library.one_at_a_time
+
+    @property
     def manufacturer(self) -> str:
         """CK_INFO.manufacturerID."""
         return str(self._library.manufacturer_id)
@@ -196,6 +201,11 @@ class Module:
         handle: int = session.handle  # type: ignore[attr-defined]  # the C class has it
         with suppress(pkcs11.UserAlreadyLoggedIn):
             self._library.cryptoki.login(handle, pin.encode())
+
+    def logout(self, session: pkcs11.Session) -> None:
+        """C_Logout, which no pool ever does: it voids the handles of all sessions."""
+        handle: int = session.handle  # type: ignore[attr-defined]  # the C class has it
+        self._library.cryptoki.logout(handle)
 
     def init_token(self, slot: pkcs11.Slot, so_pin: str, label: str) -> None:
         self._library.cryptoki.init_token(slot.slot_id, so_pin.encode(), label)

@@ -39,7 +39,13 @@ class Quirks:
 
 
 ROWS: Final = (
-    Quirks("SoftHSM", makers=frozenset({"SoftHSM project"})),
+    Quirks(
+        "SoftHSM",
+        makers=frozenset({"SoftHSM project"}),
+        differences={
+            "wrong-kind": "CKR_GENERAL_ERROR; we compare the kinds before we sign",
+        },
+    ),
     Quirks("p11-kit remoting", libraries=frozenset({"PKCS#11 Kit"})),
     Quirks(
         "opencryptoki",
@@ -47,6 +53,10 @@ ROWS: Final = (
         # Refused with CKR_ATTRIBUTE_TYPE_INVALID.
         not_sent=frozenset({Attribute.WRAP_WITH_TRUSTED, Attribute.COPYABLE}),
         pin_tries=3,
+        differences={
+            "serial": "all tokens are number 123; give them labels of their own",
+            "always-authenticate": "such keys are not adopted anyway",
+        },
     ),
     Quirks(
         "NSS softokn",
@@ -58,6 +68,12 @@ ROWS: Final = (
         ),
         # Refused with CKR_GENERAL_ERROR, which looks like a broken connection.
         not_sent=frozenset({Attribute.COPYABLE}),
+        differences={
+            "history": "CKA_LOCAL is false of its own keys; it proves nothing of where they are from",
+            "wrapping": "whoever can log in can take keys out: fit for trials only",
+            "always-authenticate": "such keys are not adopted anyway",
+            "lost-login": "told in other words; whatever it says, we log in again",
+        },
     ),
     Quirks(
         "tpm2-pkcs11",

@@ -81,6 +81,47 @@ def _look(module: Module, token: pkcs11.Token) -> Slot:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class TokenMechanism:
+    """CK_MECHANISM_INFO; the unit of the sizes is the mechanism's own, bits as a rule."""
+
+    name: str
+    min_key_size: int
+    max_key_size: int
+    flags: tuple[str, ...]
+
+
+def mechanisms(address: TokenAddress) -> list[TokenMechanism]:
+    """Tell what the token can do, by its own words; nobody logs in.
+
+    Raises:
+        HSMUnavailableError
+    """
+    module = load(address.module, address.init_args)
+    try:
+        with module.use():
+            slot = find_token(module, address.label, address.serial).slot
+            found = [_mechanism(slot, each) for each in slot.get_mechanisms()]
+    except pkcs11.PKCS11Error as error:
+        raise HSMUnavailableError(f"the token {address.label!r} does not answer") from error
+    return sorted((each for each in found if each is not None), key=lambda each: each.name)
+
+
+def _mechanism(slot: pkcs11.Slot, mechanism: pkcs11.Mechanism | int) -> TokenMechanism | None:
+    try:
+        info = slot.get_mechanism_info(mechanism)  # type: ignore[arg-type]  # takes numbers too
+    except pkcs11.MechanismInvalid:
+        return None  # listed, and not known to the same token a moment later
+    # Vendors have numbers of their own.
+    number = f"{int(mechanism):#010x}"
+    return TokenMechanism(
+        name=mechanism.name if isinstance(mechanism, pkcs11.Mechanism) else number,
+        min_key_size=info.min_key_length or 0,
+        max_key_size=info.max_key_length or 0,
+        flags=tuple(f.name.lower() for f in pkcs11.MechanismFlag if f in info.flags and f.name),
+    )
+
+
 def serial_of(token: pkcs11.Token) -> str:
     return token.serial.decode("ascii", "replace").strip("\0 ")
 

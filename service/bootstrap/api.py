@@ -15,6 +15,7 @@ from service.bootstrap.log import build_log
 from service.bootstrap.policy_file import PolicyFile
 from service.bootstrap.secrets import own_secret
 from service.bootstrap.settings import Settings, name_metrics_directory
+from service.bootstrap.tokens_file import TokenSettings
 from service.domain.clock import Clock, SystemClock
 from service.domain.errors import ConfigurationError
 from service.identity import TokenAuthenticator
@@ -141,20 +142,21 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
 
 
 def build_keyring(settings: Settings, store: Store, clock: Clock, meter: Meter) -> Keyring:
-    tokens = [
-        TokenConfig(
-            token.module,
-            token.label,
-            token.serial,
-            token.pin_file,
-            pin_next_file=token.pin_next_file,
-            init_args=token.init_args,
-            name=token.name,
-        )
-        for token in settings.tokens
-    ]
+    tokens = [token_config(token) for token in settings.tokens]
     secret = own_secret(settings.pin_latch_secret_file)
     return Keyring(tokens, store.pins, store.leases, secret, clock, meter=meter)
+
+
+def token_config(token: TokenSettings) -> TokenConfig:
+    return TokenConfig(
+        token.module,
+        token.label,
+        token.serial,
+        token.pin_file,
+        pin_next_file=token.pin_next_file,
+        init_args=token.init_args,
+        name=token.name,
+    )
 
 
 def build_meter(settings: Settings) -> PrometheusMeter:

@@ -135,6 +135,9 @@ class SealwrightClient:
     def slots(self) -> Iterator[JSONObject]:
         return self._items("/v1/slots", {})
 
+    def mechanisms(self, token: str) -> list[JSONObject]:
+        return list(self._items(f"/v1/slots/{_part(token)}/mechanisms", {}))
+
     def login(self, token: str) -> JSONObject:
         return self._object("POST", f"/v1/slots/{_part(token)}/login")
 

@@ -3,6 +3,17 @@
 from __future__ import annotations
 
 from service.keyring.diagnosis import Finding, diagnose
+from service.keyring.examination import CHECK_NAMES, crashed, examine
+from service.keyring.gate import StoreGate
 from service.keyring.keyring import Keyring, TokenConfig
 
-__all__ = ["Finding", "Keyring", "TokenConfig", "diagnose"]
+__all__ = [
+    "CHECK_NAMES",
+    "Finding",
+    "Keyring",
+    "StoreGate",
+    "TokenConfig",
+    "crashed",
+    "diagnose",
+    "examine",
+]

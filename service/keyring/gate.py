@@ -63,3 +63,20 @@ class StoreGate:
         # Each part behind its length, so that no two sets of parts look the same.
         message = b"".join(len(part).to_bytes(2, "big") + part for part in parts)
         return hmac.new(self.secret, message, sha256).hexdigest()
+
+
+class LoneGate:
+    """A gate in memory, for a process that is alone with a token and tries a PIN by hand."""
+
+    def __init__(self) -> None:
+        self._refused: set[tuple[str, str, str]] = set()
+
+    def is_latched(self, label: str, serial: str, pin: hsm.PIN) -> bool:
+        return (label, serial, pin.reveal()) in self._refused
+
+    def latch(self, label: str, serial: str, pin: hsm.PIN) -> None:
+        self._refused.add((label, serial, pin.reveal()))
+
+    @contextmanager
+    def turn(self, label: str, serial: str) -> Iterator[None]:
+        yield

@@ -38,7 +38,7 @@ from service.keyring.translate import (
     generated_key,
     service_error,
 )
-from service.ports.hsm import TokenStatus, ToSign
+from service.ports.hsm import TokenMechanism, TokenStatus, ToSign
 from service.ports.metrics import (
     FAILOVERS,
     REINITIALISATIONS,
@@ -77,6 +77,18 @@ class TokenConfig:
     pin_next_file: Path | None = None
     init_args: str | None = None
     name: str = ""
+
+
+def address_of(token: TokenConfig) -> hsm.TokenAddress:
+    return hsm.TokenAddress(
+        token.module,
+        token.label,
+        token.serial,
+        token.pin_file,
+        pin_next_file=token.pin_next_file,
+        init_args=token.init_args,
+        name=token.name,
+    )
 
 
 class _Runtime:
@@ -230,6 +242,19 @@ class Keyring:
                 return
         raise first or errors.HSMUnavailableError("no token is configured")
 
+    def mechanisms(self, token: str) -> Sequence[TokenMechanism]:
+        away: ServiceError | None = None
+        for pool in self._called(token):
+            try:
+                found = hsm.mechanisms(pool.address)
+            except hsm.HSMError as error:
+                away = away or service_error(error)
+            else:
+                return [
+                    TokenMechanism(m.name, m.min_key_size, m.max_key_size, m.flags) for m in found
+                ]
+        raise away or errors.TokenNotFoundError(f"no token {token!r} is configured")
+
     def label_of(self, token: str) -> str:
         return self._called(token)[0].address.label
 
@@ -269,15 +294,7 @@ class Keyring:
     def _new_pools(self) -> list[hsm.TokenPool]:
         return [
             hsm.TokenPool(
-                hsm.TokenAddress(
-                    token.module,
-                    token.label,
-                    token.serial,
-                    token.pin_file,
-                    pin_next_file=token.pin_next_file,
-                    init_args=token.init_args,
-                    name=token.name,
-                ),
+                address_of(token),
                 self._gate,
                 sessions=self._sessions,
                 monotonic=self._clock.monotonic,

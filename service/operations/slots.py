@@ -9,7 +9,7 @@ from service.domain.audit import AuditEvent
 from service.domain.callers import Caller
 from service.operations.decide import require_action
 from service.policy.roles import Action
-from service.ports.hsm import Tokens, TokenStatus
+from service.ports.hsm import TokenMechanism, Tokens, TokenStatus
 from service.ports.store import AuditTrail, PINLatch
 
 
@@ -23,6 +23,11 @@ class Slots:
         """Initialised tokens first."""
         require_action(caller, Action.SEE_SLOTS)
         return sorted(self.tokens.status(), key=lambda s: (not s.initialized, s.token or ""))
+
+    def mechanisms(self, caller: Caller, token: str) -> Sequence[TokenMechanism]:
+        """Raises ForbiddenError, TokenNotFoundError, HSMUnavailableError."""
+        require_action(caller, Action.SEE_SLOTS)
+        return self.tokens.mechanisms(token)
 
     def login(self, caller: Caller, token: str) -> TokenStatus:
         """Clear the latch and try the PIN exactly once.

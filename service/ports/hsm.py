@@ -64,6 +64,16 @@ class TokenStatus:
     name: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class TokenMechanism:
+    """What a token says that it can do; the sizes are in the mechanism's own unit."""
+
+    name: str
+    min_key_size: int
+    max_key_size: int
+    flags: tuple[str, ...]
+
+
 class KeyMaker(Protocol):
     def generate(self, name: str, algorithm: Algorithm, token: str | None) -> GeneratedKey:
         """Make a key pair on the token (None: the only one), never extractable, and pin it.
@@ -128,6 +138,14 @@ class KeyLocator(Protocol):
 class Tokens(Protocol):
     def status(self) -> Sequence[TokenStatus]:
         """Tell of every slot of every configured module; never raises for a token's fault."""
+        ...
+
+    def mechanisms(self, token: str) -> Sequence[TokenMechanism]:
+        """List what the configured token of this name or label says that it can do.
+
+        Raises:
+            TokenNotFoundError, HSMUnavailableError.
+        """
         ...
 
     def check(self) -> None:

@@ -21,7 +21,7 @@ from service.domain.outbox import AttachmentStatus, OrderStatus
 from service.domain.pages import Page
 from service.domain.public_keys import public_key
 from service.domain.signing import Artifact, Signature, UnknownOutcome
-from service.ports.hsm import TokenStatus
+from service.ports.hsm import TokenMechanism, TokenStatus
 from service.web.schemas.signing import OUTCOME_UNKNOWN
 
 T = TypeVar("T")
@@ -234,6 +234,15 @@ def order(found: OrderStatus) -> JSONObject:
 
 def _delivery_error(code: str | None, detail: str | None) -> JSONObject | None:
     return None if code is None else {"code": code, "detail": detail}
+
+
+def mechanism(found: TokenMechanism) -> JSONObject:
+    return {
+        "name": found.name,
+        "min_key_size": found.min_key_size,
+        "max_key_size": found.max_key_size,
+        "flags": found.flags,
+    }
 
 
 def slot(found: TokenStatus) -> JSONObject:

@@ -141,12 +141,37 @@ def test_orders_are_shown_and_retried(shell: Shell, listening: Listening) -> Non
 
 def test_slots_are_shown_to_custodians(shell: Shell) -> None:
     listed = shell("slots", "list", role=Role.CUSTODIAN)
-    assert listed.out.splitlines()[1].startswith("test   ready")
+    assert listed.out.splitlines()[1].split()[:3] == ["test", "-", "ready"]
     assert shell("slots", "list", "--json", role=Role.CUSTODIAN).json[0]["token"] == "test"
     assert shell("slots", "login", "test", role=Role.CUSTODIAN).out == "test: ready\n"
     login = shell("slots", "login", "test", "--json", role=Role.CUSTODIAN)
     assert login.json["state"] == "ready"
     assert shell("slots", "list", role=Role.BUILDER).code == 3
+    shown = shell("slots", "show", "test", role=Role.CUSTODIAN)
+    assert "serial:      0001" in shown.out
+    assert shell("slots", "show", "test", "--json", role=Role.CUSTODIAN).json[0]["token"] == "test"
+    assert shell("slots", "show", "none", role=Role.CUSTODIAN).code == 2
+    listed = shell("slots", "mechanisms", "test", role=Role.CUSTODIAN)
+    assert listed.out.splitlines()[1].split() == ["ECDSA", "112-521", "sign", "verify"]
+    told = shell("slots", "mechanisms", "test", "--json", role=Role.CUSTODIAN)
+    assert told.json[0]["flags"] == ["sign", "verify"]
+    assert shell("slots", "mechanisms", "none", role=Role.CUSTODIAN).code == 2
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("--skip", "no-such-check"),
+        ("--label", "x"),
+        ("--module", "/x.so"),
+        ("--module", "/x.so", "--label", "x"),
+        ("token", "--module", "/x.so", "--label", "x", "--pin-file", "/p"),
+    ],
+)
+def test_a_check_of_slots_that_names_no_token_is_a_usage_error(
+    shell: Shell, wrong: tuple[str, ...]
+) -> None:
+    assert shell("slots", "check", *wrong, role=None).code == 2
 
 
 @pytest.mark.parametrize("kind", list(every_error()), ids=lambda kind: kind.code)

@@ -90,6 +90,36 @@ def test_a_vendor_that_refuses_the_fullest_template_is_asked_with_less(
     assert (made.attributes.sensitive, made.attributes.extractable) == (True, False)
 
 
+def test_a_token_tells_its_mechanisms_with_sizes_and_flags(
+    keyring: Keyring, keyrings: Keyrings, token: TokenFixture
+) -> None:
+    found = {each.name: each for each in keyring.mechanisms(token.label)}
+    assert {"sign", "verify"} <= set(found["ECDSA"].flags)
+    assert found["RSA_PKCS_KEY_PAIR_GEN"].max_key_size >= 4096
+    assert list(found) == sorted(found)
+    with pytest.raises(errors.TokenNotFoundError):
+        keyring.mechanisms("unknown")
+    absent = replace(token.config, label="never made", serial=None)
+    with pytest.raises(errors.HSMUnavailableError):
+        keyrings([absent]).mechanisms("never made")
+
+
+def test_a_token_is_found_by_its_name_and_clones_by_their_label(
+    keyrings: Keyrings, token: TokenFixture, tmp_path: Path
+) -> None:
+    first = replace(token.config, name="first")
+    second = replace(token.config, name="second", module=tmp_path / "no.so")
+    both = keyrings([first, second])
+    assert both.generate("k", Algorithm.EC_P256, "first").location.serial == token.serial
+    with pytest.raises(errors.TokenNotFoundError, match="more than one"):
+        both.generate("k", Algorithm.EC_P256, token.label)
+    assert both.label_of("second") == token.label
+    assert both.login_once(token.label).name == "first"
+    assert both.mechanisms(token.label)
+    shown = {status.name: status.state for status in both.status() if status.name}
+    assert shown == {"first": "ready", "second": "unavailable"}
+
+
 # --- doctor ---------------------------------------------------------------------------------
 
 

@@ -101,7 +101,7 @@ from service.operations.move_version import DestroyVersion, MoveVersion
 from service.operations.quorum import LoosenRules, Quorum
 from service.operations.renewal import LeaseRenewer
 from service.policy.patterns import any_matches
-from service.ports.hsm import TokenStatus, ToSign
+from service.ports.hsm import TokenMechanism, TokenStatus, ToSign
 from service.ports.metrics import OUTBOX_ORDERS, Reading
 from service.ports.store import FindingFilter, Lease, SignatureFilter
 from tests.support.approvals import MemoryApprovals, MemoryQuorum
@@ -436,6 +436,11 @@ class MemoryTokens:
 
     def locate(self, versions: Sequence[KeyVersion]) -> Sequence[tuple[Location, ...]]:
         return [version.locations for version in versions]
+
+    def mechanisms(self, token: str) -> Sequence[TokenMechanism]:
+        self.label_of(token)
+        self.check()
+        return [TokenMechanism("ECDSA", 112, 521, ("sign", "verify"))]
 
     def label_of(self, token: str) -> str:
         if token != "test":

@@ -7,7 +7,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from service.domain.callers import Role
-from service.domain.errors import PINRefusedError
+from service.domain.errors import HSMUnavailableError, PINRefusedError
 from tests.support.operations import World
 
 FUTURE = "2999-01-01T00:00:00Z"
@@ -52,6 +52,27 @@ def test_a_custodian_may_try_a_refused_pin_once_more(
     refused = web.post("/v1/slots/test/login", headers=custodian)
     assert (refused.status_code, refused.json["retryable"]) == (503, False)
     assert "Retry-After" in refused.headers
+
+
+def test_a_custodian_sees_what_a_token_can_do(
+    web: FlaskClient, world: World, custodian: dict[str, str], builder: dict[str, str]
+) -> None:
+    answer = web.get("/v1/slots/test/mechanisms", headers=custodian)
+    assert answer.json == {
+        "items": [
+            {
+                "name": "ECDSA",
+                "min_key_size": 112,
+                "max_key_size": 521,
+                "flags": ["sign", "verify"],
+            }
+        ],
+        "next": None,
+    }
+    assert web.get("/v1/slots/none/mechanisms", headers=custodian).status_code == 404
+    assert web.get("/v1/slots/test/mechanisms", headers=builder).status_code == 403
+    world.tokens.fault = HSMUnavailableError()
+    assert web.get("/v1/slots/test/mechanisms", headers=custodian).status_code == 503
 
 
 def made(web: FlaskClient, admin: dict[str, str], **more: Any) -> Any:

@@ -8,7 +8,7 @@ from service.domain import errors
 from service.web import dump
 from service.web.responses import answer
 from service.web.routing import Call, Routes, in_json
-from service.web.schemas.slots import SlotPageSchema, SlotSchema
+from service.web.schemas.slots import MechanismPageSchema, SlotPageSchema, SlotSchema
 
 routes = Routes("slots", "Slots of the HSM and their tokens.")
 
@@ -23,6 +23,18 @@ routes = Routes("slots", "Slots of the HSM and their tokens.")
 def list_slots(call: Call) -> Response:
     found = call.operations.slots.list(call.caller)
     return answer({"items": [dump.slot(status) for status in found], "next": None})
+
+
+@routes.add(
+    "GET",
+    "/v1/slots/<token>/mechanisms",
+    summary="List what a token can do, by its label or name (role custodian)",
+    answers={200: in_json("Every mechanism; there is no further page.", MechanismPageSchema)},
+    errors=(errors.ForbiddenError, errors.TokenNotFoundError, errors.HSMUnavailableError),
+)
+def list_mechanisms(call: Call, token: str) -> Response:
+    found = call.operations.slots.mechanisms(call.caller, token)
+    return answer({"items": [dump.mechanism(each) for each in found], "next": None})
 
 
 @routes.add(

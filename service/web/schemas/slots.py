@@ -34,3 +34,22 @@ class SlotPageSchema(PageSchema):
     items = fields.List(
         fields.Nested(SlotSchema), required=True, metadata=about("Initialised ones first.")
     )
+
+
+class MechanismSchema(Schema):
+    name = fields.String(
+        required=True, metadata=about("Name in PKCS#11 without `CKM_`, or a vendor's number.")
+    )
+    min_key_size = fields.Integer(
+        required=True, metadata=about("In the mechanism's own unit, bits as a rule.")
+    )
+    max_key_size = fields.Integer(required=True, metadata=about("As `min_key_size`."))
+    flags = fields.List(
+        fields.String(), required=True, metadata=about("Flags of CK_MECHANISM_INFO that are set.")
+    )
+
+
+class MechanismPageSchema(PageSchema):
+    items = fields.List(
+        fields.Nested(MechanismSchema), required=True, metadata=about("In the order of names.")
+    )
