@@ -20,7 +20,7 @@ from service.store import Store
 def performers(
     store: Store, keyring: Keyring, clock: Clock, policy: Callable[[], Policy]
 ) -> Mapping[ActKind, Performer]:
-    move = MoveVersion(store.keys)
+    move = MoveVersion(store.keys, store.leases)
     adopt = AdoptKey(
         store.keys,
         keyring,

@@ -55,16 +55,22 @@ def move_of(act: Act) -> Move:
 
 @dataclass(frozen=True, slots=True)
 class MoveVersion:
-    """Performs moves that concern the record alone. The value is the KeyVersion."""
+    """Performs moves that concern the record alone. The value is the KeyVersion.
+
+    The store judges each move under its own lock; the key is held besides, so that nothing is
+    activated whose private key is being destroyed at that moment.
+    """
 
     catalog: KeyCatalog
+    leases: Leases
 
     def check(self, act: Act) -> str:
         return checked(self.catalog, move_of(act))[1]
 
     def perform(self, act: Act, *, actor: str) -> Performed:
-        # The store judges the move again, under its own lock.
-        moved = self.catalog.move(move_of(act), actor=actor)
+        move = move_of(act)
+        with held_key(self.leases, move.key):
+            moved = self.catalog.move(move, actor=actor)
         return Performed(moved, summary(moved))
 
 

@@ -15,6 +15,7 @@ from pkcs11.util.ec import encode_named_curve_parameters
 from service.bootstrap.api import Service
 from service.domain.acts import Performed
 from service.domain.errors import (
+    BusyError,
     HSMUnavailableError,
     KeyMoveForbiddenError,
     KeyNotAdoptableError,
@@ -217,3 +218,24 @@ def test_a_destruction_that_died_after_the_token_is_finished_by_asking_again(
     service.keyring.destroy(version)  # and here we died
     assert service.operations.keys.get("release").versions[0].state is KeyState.RETIRED
     assert move(service, 1, KeyState.DESTROYED).state is KeyState.DESTROYED
+
+
+def test_while_a_key_is_being_changed_it_can_still_be_stopped_but_not_activated(
+    services: Services, first: TokenFixture
+) -> None:
+    service = services(first)
+    make_key(service, token=first.label)
+    rotate(service, alongside=True)
+    move(service, 1, KeyState.SUSPENDED)
+    leases = service.store.leases
+    held = leases.acquire("key:release", owner="a destruction elsewhere", seconds=30)
+    assert held is not None
+    for refused in (KeyState.ACTIVE, KeyState.RETIRED):
+        with pytest.raises(BusyError):
+            move(service, 1, refused)
+    with pytest.raises(BusyError):
+        rotate(service)
+    move(service, 2, KeyState.SUSPENDED)
+    move(service, 2, KeyState.COMPROMISED)
+    leases.release(held)
+    move(service, 1, KeyState.ACTIVE)

@@ -795,7 +795,8 @@ def new_world(*, release_key: bool = True, allow_extractable: bool = False) -> W
     tokens, health, audit = MemoryTokens(), MemoryHealth(), MemoryAudit()
     meter, gauges = MemoryMeter(), MemoryGauges()
     signing = SoftwareSigning(journal, catalog)
-    maker, leases, move = SoftwareMaker(), MemoryLeases(), MoveVersion(catalog)
+    maker, leases = SoftwareMaker(), MemoryLeases()
+    move = MoveVersion(catalog, leases)
     policy, rules, approvals = PolicyOnFile(), MemoryQuorum(), MemoryApprovals(book)
     quorum = Quorum(rules, book, lambda: policy.quorum, clock)
     acts = Acts(
