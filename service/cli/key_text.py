@@ -38,7 +38,8 @@ def _version(version: dict[str, Any]) -> str:
 
 def _say_places(version: dict[str, Any], indent: str) -> None:
     for place in version.get("locations", ()):
-        say(f"{indent}on token {place['token']} ({place['serial']}): {place['state']}")
+        where = f"on token {place['token']} ({place['serial']}): {place['state']}"
+        say(f"{indent}{where}, CKA_ID {version['cka_id']}")
     attributes = version.get("attributes")
     if attributes is not None:
         words = {True: "yes", False: "no", None: "not told"}
