@@ -44,7 +44,7 @@ from service.operations.attach import AttachRecorded
 from service.operations.cycle import SigningCycle
 from service.operations.deliver import DeliverAttachments
 from service.operations.fanout import Fanout
-from service.operations.log import TendLogs
+from service.operations.log import ReadAuditLog, ReadLog, TendLogs
 from service.operations.prepare import PrepareItems
 from service.operations.proofs import RecordedProofs
 from service.operations.quorum import Quorum
@@ -92,6 +92,7 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
     # Three pools: deliveries to a slow registry must not hold up anybody's look-ups.
     resolving, delivering, verifying = (Fanout(REGISTRY_THREADS) for _ in range(3))
     attachers = registry_attachers(registry, clock)
+    reads = ReadLog(store.log_reader)
     log = build_log(settings, store, keyring, clock)
     deliver = DeliverAttachments(store.outbox, attachers, formats, delivering, log, steps)
     policy = PolicyFile(settings.policy_file, clock)
@@ -124,6 +125,8 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
             store.keys, store.withdrawals, store.log_reader, keyring, store.leases, clock
         ),
         records=Records(store.journal, store.outbox, log.prove),
+        log=reads,
+        audit_log=ReadAuditLog(reads),
         slots=Slots(keyring, store.pins, store.audit),
         lookaside=Lookaside(store.journal, store.keys, registry),
         openpgp_keys=OpenPGPKeys(store.certifications, keyring),

@@ -9,6 +9,7 @@ from service.operations.credentials import Credentials
 from service.operations.custody import Custody
 from service.operations.findings import SeeFindings
 from service.operations.keys import Keys
+from service.operations.log import ReadAuditLog, ReadLog
 from service.operations.lookaside import Lookaside
 from service.operations.metrics import Metrics
 from service.operations.openpgp_keys import OpenPGPKeys
@@ -57,6 +58,8 @@ class Operations:
     approvals: Approvals
     quorum: QuorumPolicy
     records: Records
+    log: ReadLog
+    audit_log: ReadAuditLog
     slots: Slots
     lookaside: Lookaside
     openpgp_keys: OpenPGPKeys

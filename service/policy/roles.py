@@ -26,6 +26,7 @@ class Action(StrEnum):
     SEE_ALL_RECORDS = "see all records"
     OPERATE_OUTBOX = "retry deliveries"
     SEE_FINDINGS = "see findings"
+    SEE_AUDIT = "see the audit log"
 
 
 _ROLES: Final = MappingProxyType(
@@ -44,6 +45,7 @@ _ROLES: Final = MappingProxyType(
         Action.SEE_OWN_RECORDS: frozenset({Role.BUILDER, Role.AUDITOR, Role.ADMIN}),
         Action.SEE_ALL_RECORDS: frozenset({Role.AUDITOR, Role.ADMIN}),
         Action.OPERATE_OUTBOX: frozenset({Role.BUILDER, Role.ADMIN}),
+        Action.SEE_AUDIT: frozenset({Role.AUDITOR}),
         Action.SEE_FINDINGS: frozenset({Role.AUDITOR, Role.CUSTODIAN, Role.ADMIN}),
     }
 )

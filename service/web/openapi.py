@@ -179,7 +179,8 @@ def _content(content_type: str, schema: type[Schema] | tuple[type[Schema], ...] 
         case _:
             return schema
     # OpenAPI 3.1, 4.8.14.1: binary content is described by its media type alone.
-    return {} if content_type.startswith("image/") else {"type": "string"}
+    binary = content_type.startswith("image/") or content_type == "application/octet-stream"
+    return {} if binary else {"type": "string"}
 
 
 def _problem(description: str, status: int | None) -> dict[str, Any]:

@@ -97,6 +97,7 @@ from service.operations.acts import Acts
 from service.operations.adopt_key import AdoptKey
 from service.operations.custodians import CustodianCredentials
 from service.operations.generate_key import GenerateKey, Generation
+from service.operations.log import ReadAuditLog, ReadLog
 from service.operations.move_version import DestroyVersion, MoveVersion
 from service.operations.quorum import LoosenRules, Quorum
 from service.operations.renewal import LeaseRenewer
@@ -827,6 +828,8 @@ def new_world(*, release_key: bool = True, allow_extractable: bool = False) -> W
         quorum=QuorumPolicy(quorum, acts),
         withdrawals=Withdrawals(catalog, MemoryLists(), cast("Any", NoLog()), maker, leases, clock),
         records=records,
+        log=ReadLog(cast("Any", NoLog())),
+        audit_log=ReadAuditLog(ReadLog(cast("Any", NoLog()))),
         slots=Slots(tokens, MemoryLatch(), audit),
         lookaside=Lookaside(cast("Any", journal), catalog, AnyRegistry()),
         openpgp_keys=OpenPGPKeys(MemoryCertifications(), cast("Any", None)),

@@ -28,6 +28,10 @@ PUBLIC = {
     "/lookaside/<path:place>",
     "/extensions/v2/<path:name>/signatures/<digest>",
     "/v1/withdrawals",
+    "/v1/log/checkpoint",
+    "/v1/log/tile/<path:tile>",
+    "/v1/log/proofs/inclusion",
+    "/v1/log/proofs/consistency",
 }
 
 

@@ -4,14 +4,19 @@ from service.operations.log.extend import ExtendLog
 from service.operations.log.heads import SignHeads
 from service.operations.log.names import LogNames
 from service.operations.log.proofs import ProveEntries
+from service.operations.log.reads import Consistency, Inclusion, ReadAuditLog, ReadLog
 from service.operations.log.rollback import RollbackGuard
 from service.operations.log.signatures import SignatureLog
 from service.operations.log.tend import TendLogs
 
 __all__ = [
+    "Consistency",
     "ExtendLog",
+    "Inclusion",
     "LogNames",
     "ProveEntries",
+    "ReadAuditLog",
+    "ReadLog",
     "RollbackGuard",
     "SignHeads",
     "SignatureLog",
