@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from service.authority import HSMCertificateMaker
 from service.bootstrap.acts import performers
 from service.bootstrap.formats import registry_attachers, signature_formats
 from service.bootstrap.log import build_log
@@ -23,6 +24,7 @@ from service.keyring import Keyring, TokenConfig
 from service.metrics import PrometheusMeter, retire_dead
 from service.operations import (
     Approvals,
+    Certificates,
     Credentials,
     Custody,
     Keys,
@@ -110,13 +112,16 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
         steps=steps,
     )
     quorum = Quorum(store.quorum, store.credentials, lambda: policy().quorum, clock)
-    acts = Acts(performers(store, keyring, clock, policy), quorum, store.approvals, clock)
+    certificates = HSMCertificateMaker(keyring)
+    made = performers(store, keyring, certificates, clock, policy)
+    acts = Acts(made, quorum, store.approvals, clock)
     operations = Operations(
         authenticator=TokenAuthenticator(store.credentials, clock),
         sign=sign,
         verify=VerifyImages(store.keys, registry, verifying, RecordedProofs(store.journal)),
         keys=Keys(store.keys, keyring),
         custody=Custody(acts, store.keys, store.audit, clock),
+        certificates=Certificates(acts, store.keys, certificates, store.audit),
         findings=SeeFindings(store.findings),
         credentials=Credentials(store.credentials, acts, clock),
         approvals=Approvals(store.approvals, acts, store.credentials, renewer, clock),

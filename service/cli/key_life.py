@@ -12,9 +12,9 @@ from service.cli.output import as_json
 from service.cli.pending import show_or_pending
 from service.cli.remote import client
 from service.cli.types import Moment
-from service.domain.keys import Algorithm, KeyState, Purpose
+from service.domain.keys import CALLERS_PURPOSES, Algorithm, KeyState, Purpose
 
-PURPOSES: Final = click.Choice([purpose.value for purpose in Purpose])
+PURPOSES: Final = click.Choice([purpose.value for purpose in CALLERS_PURPOSES])
 ALGORITHMS: Final = click.Choice([algorithm.value for algorithm in Algorithm])
 _STATES: Final = click.Choice([state.value for state in KeyState])
 

@@ -37,6 +37,11 @@ def _version(version: dict[str, Any]) -> str:
 
 
 def _say_places(version: dict[str, Any], indent: str) -> None:
+    certificate = version["certificate"]
+    if certificate is not None:
+        origin, until = certificate["origin"], certificate["not_after"]
+        whose = origin if origin == "imported" else f"{origin}, self-made"
+        say(f"{indent}certificate {certificate['subject']} ({whose}), until {until}")
     for place in version.get("locations", ()):
         where = f"on token {place['token']} ({place['serial']}): {place['state']}"
         say(f"{indent}{where}, CKA_ID {version['cka_id']}")

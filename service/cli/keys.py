@@ -6,26 +6,29 @@ from typing import Any, Final
 
 import click
 
-from service.cli.key_life import COMMANDS, PURPOSES
+from service.cli.key_certificates import COMMANDS as CERTIFICATES
+from service.cli.key_life import COMMANDS
 from service.cli.key_text import say_key
 from service.cli.output import as_json, emit, table
 from service.cli.remote import client
+from service.domain.keys import Purpose
 
 PEM: Final = "application/x-pem-file"
+_PURPOSES: Final = click.Choice([purpose.value for purpose in Purpose])
 JWK: Final = "application/jwk+json"
 
 
 @click.group()
 def keys() -> None:
-    """List and show keys; make, rotate, move and adopt them."""
+    """List and show keys; make, rotate, move, adopt and certify them."""
 
 
-for _command in COMMANDS:
+for _command in (*COMMANDS, *CERTIFICATES):
     keys.add_command(_command)
 
 
 @keys.command("list")
-@click.option("--purpose", type=PURPOSES, help="Only keys of this purpose.")
+@click.option("--purpose", type=_PURPOSES, help="Only keys of this purpose.")
 @as_json
 def list_keys(*, purpose: str | None, json_wanted: bool) -> None:
     """List keys (public)."""

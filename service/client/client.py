@@ -118,6 +118,26 @@ class SealwrightClient:
         )
         return answer.content.decode()
 
+    # --- certificates -----------------------------------------------------------------
+
+    def request_certificate(self, name: str, version: int, subject: str) -> JSONObject:
+        path = f"/v1/keys/{_part(name)}/versions/{version}/csr"
+        return self._object("POST", path, body={"subject": subject})
+
+    def import_chain(self, name: str, version: int, certificates: Sequence[str]) -> JSONObject:
+        path = f"/v1/keys/{_part(name)}/versions/{version}/certificate-chain"
+        return self._object("PUT", path, body={"certificates": list(certificates)})
+
+    def self_sign(self, name: str, wanted: Mapping[str, Any]) -> JSONObject:
+        return self._object("POST", f"/v1/keys/{_part(name)}/self-sign", body=wanted)
+
+    def certificate_chain(self, name: str, version: int | None = None) -> str:
+        """Return the chain as PEM, leaf first."""
+        query = _query({"version": None if version is None else str(version)})
+        headers = {"Accept": "application/pem-certificate-chain"}
+        path = f"/v1/keys/{_part(name)}/certificate-chain{query}"
+        return self._send("GET", path, headers=headers).content.decode()
+
     # --- credentials and slots --------------------------------------------------------
 
     def create_credential(self, wanted: Mapping[str, Any]) -> JSONObject:

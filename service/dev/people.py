@@ -6,6 +6,7 @@ All but those of the admin and of the custodians, which `service.bootstrap.dev` 
 from __future__ import annotations
 
 import secrets
+import time
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -19,6 +20,13 @@ ADMIN: Final = "admin"
 # Name of the key by purpose; every format can be signed by P-256.
 KEYS: Final = MappingProxyType({"image": "release", "attestation": "build", "log": "log"})
 _ALGORITHM: Final = "ec-p256"
+_CERTIFIED: Final = frozenset({"image", "attestation", "timestamp"})
+# XX is a country that ISO 3166 gives to nobody.
+_PLACE: Final = MappingProxyType(
+    {"country": "XX", "state": "Nowhere", "organization": "Sealwright on loopback"}
+)
+_CERTIFY_ATTEMPTS: Final = 50  # a certificate takes some milliseconds, a busy machine seconds
+_CERTIFY_PAUSE_SECONDS: Final = 0.2
 
 _CREDENTIALS: Final[MappingProxyType[str, dict[str, Any]]] = MappingProxyType(
     {
@@ -66,6 +74,39 @@ def make_keys(state: State, port: int, token: str) -> None:
             _make_key(custodian, name, purpose, token=token)
         except ClientError as error:
             raise SetupError(f"the key {name} could not be made: {error}") from error
+
+
+def make_certificates(state: State, port: int, token: str) -> None:
+    """Certify what is used by formats that need it, by our own CA, unless it is certified.
+
+    Raises:
+        SetupError: the service refused.
+    """
+    custodian = _client(port, state.credential("custodian"))
+    for purpose, name in KEYS.items():
+        if purpose not in _CERTIFIED:
+            continue
+        try:
+            _certify(custodian, name, token=token)
+        except ClientError as error:
+            raise SetupError(f"the key {name} could not be certified: {error}") from error
+
+
+def _certify(custodian: SealwrightClient, name: str, *, token: str) -> None:
+    """Another `sealwright dev` with the same database may be doing it at this very moment."""
+    for _ in range(_CERTIFY_ATTEMPTS):
+        active = [v for v in custodian.key(name)["versions"] if v["state"] == "active"]
+        if not active or active[-1]["certificate"] is not None:
+            return
+        try:
+            custodian.self_sign(name, {**_PLACE, "token": token})
+        except ProblemError as error:
+            if error.problem.code not in {"key-exists", "busy"}:
+                raise
+            time.sleep(_CERTIFY_PAUSE_SECONDS)
+        else:
+            return
+    raise SetupError(f"the key {name} could not be certified: somebody else keeps changing it")
 
 
 def _make_key(custodian: SealwrightClient, name: str, purpose: str, *, token: str) -> None:

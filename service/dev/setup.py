@@ -2,7 +2,7 @@
 
 (1) hold the directory and the ports  (2) the token  (3) the files that the service reads
 (4) the registry  (5) the database, its admin and custodians  (6) gunicorn and the worker
-(7) other credentials and keys, through the API  (8) wait until it can sign.
+(7) other credentials, keys and certificates, through the API  (8) wait until it can sign.
 """
 
 from __future__ import annotations
@@ -104,6 +104,7 @@ class Setup:
         people.make_credentials(state, port)
         self._stop.check()
         people.make_keys(state, port, token.label)
+        people.make_certificates(state, port, token.label)
         self._wait(port, "/readyz?for=sign", served)
         if own is not None:
             self._wait(own.getsockname()[1], "/v2/", None)

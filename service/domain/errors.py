@@ -251,6 +251,55 @@ class LogKeyMissingError(ServiceError):
     cure = "A custodian makes one with `sealwright keys create log --purpose log`, or activates it."
 
 
+class CertificateNotFoundError(ServiceError):
+    code = "certificate-not-found"
+    title = "The key version has no certificate"
+    cause = "Nobody has certified this version of the key yet, and it has not certified itself."
+    cure = (
+        "Have a CA certify it (`sealwright keys csr`, then `sealwright keys import-chain`), or let "
+        "Sealwright do it (`sealwright keys self-sign`)."
+    )
+
+
+class CertificateChainRefusedError(ServiceError):
+    """`reasons` names every rule that the chain breaks, each with the code of the rule."""
+
+    code = "certificate-chain-refused"
+    title = "The certificate chain cannot be used"
+    cause = (
+        "Verifiers would refuse signatures with this chain: it is not whole, a certificate in it "
+        "breaks a rule of the Notary Project or of RFC 3161, or it is for another key."
+    )
+    cure = (
+        "Read the reasons. Send every certificate from the leaf to the self-signed root, in this "
+        "order; what is wrong in a certificate itself, its CA must issue anew."
+    )
+
+    def __init__(self, *reasons: str) -> None:
+        super().__init__("; ".join(reasons))
+        self.reasons = reasons
+
+
+class CertificateSubjectTakenError(ServiceError):
+    code = "certificate-subject-taken"
+    title = "Verifiers could not tell the subject from another version's"
+    cause = (
+        "A certificate of another key version, now or before, has the same subject, or one of the "
+        "two has every attribute of the other. A verifier that trusts the one would trust both."
+    )
+    cure = "Have the certificate issued for a subject of its own, with the version in its name."
+
+
+class CertificateAuthorityNotUsableError(ServiceError):
+    code = "certificate-authority-not-usable"
+    title = "Our own CA cannot certify"
+    cause = "Its key has no active version, or its certificate ends too soon."
+    cure = (
+        "`sealwright keys show own-ca` tells its state. Unsuspend it, or rotate it (`sealwright "
+        "keys rotate own-ca`), and have verifiers trust the new root."
+    )
+
+
 class UnsupportedAlgorithmError(ServiceError):
     code = "unsupported-algorithm"
     title = "The algorithm is not supported"

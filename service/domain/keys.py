@@ -10,6 +10,7 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import Final
 
+from service.domain.certificates import CertificateChain
 from service.domain.errors import InvalidRequestError, UnsupportedAlgorithmError
 from service.domain.limits import MAX_NAME_CHARS
 
@@ -35,6 +36,23 @@ class Purpose(StrEnum):
     ATTESTATION = "attestation"
     LOG = "log"
     TIMESTAMP = "timestamp"
+    CA = "ca"
+    """Ours alone: it certifies signers, and no caller makes it, or has anything signed by it."""
+
+
+CALLERS_PURPOSES: Final = tuple(purpose for purpose in Purpose if purpose is not Purpose.CA)
+OWN_CA: Final = "own-ca"
+"""The name of our own CA's key: one CA is enough."""
+
+
+def check_name_for(name: str, purpose: Purpose) -> None:
+    """Raises InvalidRequestError where a key of this purpose cannot have the name."""
+    parse_name(name)
+    if (name == OWN_CA) is not (purpose is Purpose.CA):
+        raise InvalidRequestError(
+            f"{OWN_CA} is the name of our own CA's key, and of no other",
+            errors={"name": ["kept for our own CA"]},
+        )
 
 
 class Algorithm(StrEnum):
@@ -63,6 +81,10 @@ FITS: Final = MappingProxyType(
                 Algorithm.RSA_3072,
                 Algorithm.RSA_4096,
             }
+        ),
+        # What every verifier takes from a CA.
+        Purpose.CA: frozenset(
+            {Algorithm.EC_P256, Algorithm.EC_P384, Algorithm.RSA_3072, Algorithm.RSA_4096}
         ),
     }
 )
@@ -157,6 +179,8 @@ class KeyVersion:
     compromise_reason: str | None = None
     alongside: bool = False
     """Made to be active beside others, not in their place."""
+    chain: CertificateChain | None = None
+    """The certificates of its public key, where it has any."""
 
     @property
     def subject(self) -> str:
@@ -167,6 +191,11 @@ class KeyVersion:
     def fingerprint(self) -> str:
         """Hex SHA-256 of the SubjectPublicKeyInfo."""
         return sha256(self.public_key).hexdigest()
+
+    @property
+    def has_a_future(self) -> bool:
+        """Whether it signs, or may yet: what is over needs no certificate."""
+        return self.state in {KeyState.STAGED, KeyState.ACTIVE, KeyState.SUSPENDED}
 
     @property
     def trusted(self) -> bool:

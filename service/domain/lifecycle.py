@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 
+from service.domain.certificates import CertificateChain
 from service.domain.errors import InvalidRequestError, KeyMoveForbiddenError, KeyNotFoundError
 from service.domain.keys import (
     NEXT_STATES,
@@ -52,6 +53,8 @@ class NewVersion:
     algorithm: Algorithm
     state: KeyState = KeyState.ACTIVE
     alongside: bool = False
+    chain: CertificateChain | None = None
+    """Its certificates, where it gets any with its making."""
 
 
 def version_of(key: Key | None, name: str, number: int) -> KeyVersion:
@@ -161,6 +164,7 @@ def _made(key: Key, new: NewVersion, generated: GeneratedKey, created_at: dateti
         created_at=created_at,
         attributes=generated.attributes,
         alongside=new.alongside,
+        chain=new.chain,
     )
 
 

@@ -2,7 +2,8 @@
 
 Purposes never mix: cosign takes any attestation by a key for a signature by it, and a log key
 that signs images could sign a tree that nobody knows of. So what signs images takes an
-`ImageVersion`, what signs for the log a `LogVersion`, and mypy refuses to confuse them. There
+`ImageVersion`, what signs for the log a `LogVersion`, what certifies a `CAVersion`, and mypy
+refuses to confuse them. There
 is no way to either but the functions of this module; another purpose gets types of its own.
 """
 
@@ -16,6 +17,7 @@ from service.domain.keys import Key, KeyVersion, Purpose
 ImageKey = NewType("ImageKey", Key)
 ImageVersion = NewType("ImageVersion", KeyVersion)
 LogVersion = NewType("LogVersion", KeyVersion)
+CAVersion = NewType("CAVersion", KeyVersion)
 
 
 def image_key(key: Key) -> ImageKey:
@@ -39,6 +41,15 @@ def log_versions(key: Key) -> tuple[LogVersion, ...]:
         KeyNotUsableError: the key is for something else, or no version is active.
     """
     return tuple(LogVersion(version) for version in _active(_checked(key, Purpose.LOG)))
+
+
+def ca_version(key: Key) -> CAVersion:
+    """Return the newest active version of our own CA's key.
+
+    Raises:
+        KeyNotUsableError: the key is for something else, or no version is active.
+    """
+    return CAVersion(_active(_checked(key, Purpose.CA))[-1])
 
 
 def _checked(key: Key, purpose: Purpose) -> Key:

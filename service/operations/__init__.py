@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from service.operations.approvals import Approvals
+from service.operations.certificates import Certificates
 from service.operations.credentials import Credentials
 from service.operations.custody import Custody
 from service.operations.findings import SeeFindings
@@ -24,6 +25,7 @@ from service.ports.identity import Authenticator
 
 __all__ = [
     "Approvals",
+    "Certificates",
     "Credentials",
     "Custody",
     "Keys",
@@ -52,6 +54,7 @@ class Operations:
     verify: VerifyImages
     keys: Keys
     custody: Custody
+    certificates: Certificates
     findings: SeeFindings
     withdrawals: Withdrawals
     credentials: Credentials

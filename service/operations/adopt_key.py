@@ -20,16 +20,19 @@ from service.domain.errors import (
     PublicKeyTakenError,
 )
 from service.domain.keys import (
+    OWN_CA,
     GeneratedKey,
     Key,
     KeyState,
     KeyVersion,
     Purpose,
     check_fit,
+    check_name_for,
     parse_name,
 )
 from service.domain.lifecycle import NewVersion, fingerprint_of
 from service.domain.public_keys import PublicKey
+from service.operations.certify_successor import CertifySuccessor
 from service.operations.generate_key import summary
 from service.operations.key_lease import held_key
 from service.ports.hsm import KeyMaker
@@ -98,6 +101,7 @@ class AdoptKey:
     maker: KeyMaker
     leases: Leases
     clock: Clock
+    successors: CertifySuccessor
     may_be_extractable: Callable[[], bool]
     """What the policy file says at this moment."""
 
@@ -129,7 +133,10 @@ class AdoptKey:
                     key, found.generated, actor=actor, state=wanted.state, adopted=True
                 )
                 return Performed(made, {**summary(made.versions[0]), "adopted": "key"})
-            new = NewVersion(wanted.name, found.public.algorithm, wanted.state, wanted.alongside)
+            chain = self.successors.certify(found.key, found.generated.public_key, actor=actor)
+            new = NewVersion(
+                wanted.name, found.public.algorithm, wanted.state, wanted.alongside, chain
+            )
             version = self.catalog.add_version(
                 new, found.generated, created_at=now, actor=actor, adopted=True
             )
@@ -147,8 +154,13 @@ class AdoptKey:
         purpose = wanted.purpose or (Purpose.IMAGE if key is None else key.purpose)
         if key is not None and key.purpose is not purpose:
             raise KeyNotUsableError(f"{key.name} is a key for {key.purpose}, not for {purpose}")
+        check_name_for(wanted.name, purpose)
         check_fit(purpose, public.algorithm)
         known = self.catalog.by_public_key(public.der)
+        if known is None and purpose is Purpose.CA:
+            raise KeyNotUsableError(f"the key of {OWN_CA} is made by us: no other is adopted")
+        if known is None and key is not None:
+            self.successors.check(key)
         if known is not None:
             _check_known(known, wanted.name)
         generated = self.maker.adopt(

@@ -15,6 +15,7 @@ from service.domain.audit import AuditEvent
 from service.domain.callers import Caller
 from service.domain.clock import Clock
 from service.domain.errors import InvalidRequestError, ServiceError
+from service.domain.keys import CALLERS_PURPOSES, Purpose
 from service.domain.lifecycle import Move, check_move, version_of
 from service.operations.acts import Acts
 from service.operations.adopt_key import Adoption
@@ -40,6 +41,11 @@ class Custody:
             UnsupportedAlgorithmError, KeyUnprotectedError, TokenNotFoundError,
             HSMUnavailableError, PINRefusedError.
         """
+        if wanted.purpose is Purpose.CA:
+            raise InvalidRequestError(
+                "our own CA's key is made when it is first needed",
+                errors={"purpose": [f"one of {', '.join(CALLERS_PURPOSES)}"]},
+            )
         return self._request(caller, Action.CREATE_KEY, wanted.act())
 
     def adopt(self, caller: Caller, wanted: Adoption) -> Performed | Approval:

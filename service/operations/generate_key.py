@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 
 from service.domain.acts import Act, ActKind, Performed
 from service.domain.audit import AuditEvent
+from service.domain.certificates import CertificateChain
 from service.domain.clock import Clock
-from service.domain.errors import KeyExistsError, KeyNotFoundError, PublicKeyTakenError
+from service.domain.errors import (
+    CertificateSubjectTakenError,
+    KeyExistsError,
+    KeyNotFoundError,
+    PublicKeyTakenError,
+    ServiceError,
+)
 from service.domain.keys import (
     Algorithm,
     Key,
@@ -17,9 +24,11 @@ from service.domain.keys import (
     KeyVersion,
     Purpose,
     check_fit,
+    check_name_for,
     parse_name,
 )
 from service.domain.lifecycle import NewVersion, added, fingerprint_of, first
+from service.operations.certify_successor import CertifySuccessor
 from service.operations.key_lease import held_key
 from service.ports.hsm import KeyMaker
 from service.ports.store import AuditTrail, KeyCatalog, Leases
@@ -72,12 +81,14 @@ class GenerateKey:
     leases: Leases
     audit: AuditTrail
     clock: Clock
+    successors: CertifySuccessor
 
     def check(self, act: Act) -> str:
         wanted = Generation.of(act)
         parse_name(wanted.name)
         key = self.catalog.get(wanted.name)
         if wanted.purpose is not None:
+            check_name_for(wanted.name, wanted.purpose)
             if key is not None:
                 raise KeyExistsError(f"there is a key {wanted.name}")
             check_fit(wanted.purpose, wanted.algorithm or Algorithm.EC_P256)
@@ -85,6 +96,7 @@ class GenerateKey:
         if key is None:
             raise KeyNotFoundError(f"there is no key {wanted.name!r}")
         check_fit(key.purpose, wanted.algorithm or key.algorithm)
+        self.successors.check(key)
         return fingerprint_of(wanted.name, key.newest(), [v.version for v in key.active()])
 
     def perform(self, act: Act, *, actor: str) -> Performed:
@@ -116,9 +128,20 @@ class GenerateKey:
         )
         new = NewVersion(key.name, algorithm, wanted.state, wanted.alongside)
         now = self.clock.now()
-        with self._or_destroyed(added(key, new, generated, created_at=now)[0]):
+        shape = added(key, new, generated, created_at=now)[0]
+        new = replace(new, chain=self._certified(key, shape, actor))
+        with self._or_destroyed(shape):
             made = self.catalog.add_version(new, generated, created_at=now, actor=actor)
         return Performed(made, summary(made))
+
+    def _certified(self, key: Key, made: KeyVersion, actor: str) -> CertificateChain | None:
+        try:
+            return self.successors.certify(key, made.public_key, actor=actor)
+        except ServiceError:
+            # Nothing of the key pair is on record yet, so it belongs to nobody.
+            with suppress(ServiceError):
+                self.maker.destroy(made)
+            raise
 
     @contextmanager
     def _or_destroyed(self, made: KeyVersion) -> Iterator[None]:
@@ -129,7 +152,7 @@ class GenerateKey:
         """
         try:
             yield
-        except (KeyExistsError, PublicKeyTakenError):
+        except (KeyExistsError, PublicKeyTakenError, CertificateSubjectTakenError):
             self.maker.destroy(made)
             raise
 

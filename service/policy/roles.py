@@ -14,6 +14,7 @@ class Action(StrEnum):
     VERIFY = "verify images"
     CREATE_KEY = "create keys"
     CHANGE_KEY = "change the state of keys"
+    CERTIFY_KEY = "change the certificates of keys"
     SEE_CUSTODY = "see where keys lie and what tokens say of them"
     SEE_SLOTS = "see slots and tokens"
     LOGIN = "try the PIN of a token again"
@@ -34,6 +35,7 @@ _ROLES: Final = MappingProxyType(
         Action.VERIFY: frozenset(Role),
         Action.CREATE_KEY: frozenset({Role.CUSTODIAN}),
         Action.CHANGE_KEY: frozenset({Role.CUSTODIAN}),
+        Action.CERTIFY_KEY: frozenset({Role.CUSTODIAN}),
         Action.SEE_CUSTODY: frozenset({Role.CUSTODIAN, Role.AUDITOR}),
         Action.SEE_SLOTS: frozenset({Role.CUSTODIAN, Role.AUDITOR}),
         Action.LOGIN: frozenset({Role.CUSTODIAN}),

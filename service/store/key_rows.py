@@ -19,18 +19,21 @@ from service.domain.keys import (
     Location,
     Purpose,
 )
+from service.store.certificates import CHAIN_COLUMNS, CHAIN_OF_VERSION, chain_from
 from service.store.rows import dump
-from service.store.schema import key_locations, key_versions, keys
+from service.store.schema import certificate_chains, key_locations, key_versions, keys
 from service.store.sql import any_of
 
 BY_NAME: Final = select(keys).where(keys.c.name == bindparam("name"))
 _VERSIONS: Final[Select[Any]] = (
-    select(key_versions, keys.c.purpose)
+    select(key_versions, keys.c.purpose, *CHAIN_COLUMNS)
     .join(keys, keys.c.name == key_versions.c.key)
+    .outerjoin(certificate_chains, CHAIN_OF_VERSION)
     .order_by(key_versions.c.key, key_versions.c.version)
 )
 _VERSIONS_OF: Final = _VERSIONS.where(any_of(key_versions.c.key, "names"))
 VERSIONS_FOR: Final = _VERSIONS.where(keys.c.purpose == bindparam("purpose"))
+CERTIFIED: Final = _VERSIONS.where(certificate_chains.c.seq.is_not(None))
 COMPROMISED: Final = _VERSIONS.where(key_versions.c.ever_compromised)
 _LOCATIONS: Final = (
     select(key_locations)
@@ -186,6 +189,7 @@ def versions_from(connection: Connection, rows: Iterable[Row[Any]]) -> Sequence[
             ever_compromised=row.ever_compromised,
             compromise_reason=row.compromise_reason,
             alongside=row.alongside,
+            chain=chain_from(row),
         )
         for row in listed
     ]

@@ -31,6 +31,7 @@ from service.domain.lifecycle import Move, NewVersion, version_of
 from service.domain.pages import Page, PageRequest
 from service.store import key_events
 from service.store.audit import record
+from service.store.certificates import put_chain
 from service.store.database import Database
 from service.store.findings import open_finding
 from service.store.key_rows import (
@@ -140,6 +141,8 @@ class StoredKeyCatalog:
             for version in replaced:
                 update_version(connection, version)
             insert_version(connection, made)
+            if made.chain is not None:
+                put_chain(connection, made.key, made.version, made.chain, actor=actor)
             retired = [version_of(key, key.name, version.version) for version in replaced]
             events = [key_events.made(made, actor=actor, adopted=adopted)]
             _record(connection, [*events, *key_events.replaced(retired, made, actor=actor)])

@@ -8,6 +8,7 @@
   numbered without gaps by their primary key, so that of two issuers at once one fails.
 - `approvals` keep what was asked, and `approval_votes` and `quorum_rules` everything: triggers
   refuse to change or delete it.
+- A version has one chain in force; those that were replaced stay, because their subjects do.
 - A lease is (`owner`, `fencing`, `lease_until`) by the database's clock. `fencing` never goes
   back, not even over a release. An intent's lease is never passed on (a retry makes a new
   intent) and its owner is unique to the run, so that it needs no fencing number.
@@ -38,7 +39,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "r0006"
+HEAD: Final = "r0007"
 """The revision that this schema is; a test compares it with the newest migration."""
 
 metadata: Final = MetaData(
@@ -126,6 +127,33 @@ key_locations: Final = Table(
     ForeignKeyConstraint(["key", "version"], ["key_versions.key", "key_versions.version"]),
     # The version's own, repeated so that the database can refuse two versions in one place.
     Index("ux_key_locations_place", "token", "serial", "cka_id", unique=True),
+)
+
+certificate_chains: Final = Table(
+    "certificate_chains",
+    metadata,
+    _seq(),
+    _text("key"),
+    Column("version", Integer, nullable=False),
+    _flag("in_force"),
+    _text("origin"),
+    _text("subject"),
+    _text("certificates"),
+    _number("not_before"),
+    _number("not_after"),
+    _number("recorded_at"),
+    ForeignKeyConstraint(["key", "version"], ["key_versions.key", "key_versions.version"]),
+    _one_of("origin", "imported", "own-ca", "self-signed"),
+    sqlite_autoincrement=True,
+)
+IN_FORCE: Final = certificate_chains.c.in_force.is_(True)
+Index(
+    "ux_certificate_chains_in_force",
+    certificate_chains.c.key,
+    certificate_chains.c.version,
+    unique=True,
+    sqlite_where=IN_FORCE,
+    postgresql_where=IN_FORCE,
 )
 
 credentials: Final = Table(

@@ -6,6 +6,7 @@ from typing import Final
 
 from service.store.approvals import StoredApprovalBook
 from service.store.audit import StoredAuditTrail
+from service.store.certificate_book import StoredCertificateBook
 from service.store.certifications import StoredKeyCertifications
 from service.store.credentials import StoredCredentialBook
 from service.store.database import Database
@@ -39,6 +40,7 @@ class Store:
         self.findings: Final = StoredFindings(self._database)
         self.certifications: Final = StoredKeyCertifications(self._database)
         self.withdrawals: Final = StoredWithdrawalLists(self._database)
+        self.certificates: Final = StoredCertificateBook(self._database)
         self.credentials: Final = StoredCredentialBook(self._database)
         self.audit: Final = StoredAuditTrail(self._database)
         self.leases: Final = StoredLeases(self._database)

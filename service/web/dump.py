@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from service.domain.callers import Credential
+from service.domain.certificates import CertificateChain
 from service.domain.clock import rfc3339
 from service.domain.digests import Descriptor, Digest
 from service.domain.findings import Finding
@@ -151,6 +152,7 @@ def key_version(found: KeyVersion, *, with_custody: bool) -> JSONObject:
         "compromised": found.ever_compromised,
         "compromised_since": _moment(found.compromised_since),
         "created_at": rfc3339(found.created_at),
+        "certificate": None if found.chain is None else certificate(found.chain),
     }
     if with_custody:
         attributes = found.attributes
@@ -178,6 +180,16 @@ def finding(found: Finding) -> JSONObject:
         "evidence": dict(found.evidence),
         "opened": rfc3339(found.opened_at),
         "closed": _moment(found.closed_at),
+    }
+
+
+def certificate(found: CertificateChain) -> JSONObject:
+    return {
+        "origin": found.origin,
+        "subject": found.subject.text(),
+        "not_before": rfc3339(found.not_before),
+        "not_after": rfc3339(found.not_after),
+        "thumbprints": found.thumbprints,
     }
 
 

@@ -24,6 +24,7 @@ from service.web.routing import Answer, Endpoint
 from service.web.schemas.common import ProblemSchema
 from service.web.schemas.signing import SignatureSchema, UnknownOutcomeSchema
 
+_BINARY: Final = frozenset({"application/octet-stream", "application/pkcs10"})
 _PATH_PART: Final = re.compile(r"<(?:(?P<kind>\w+):)?(?P<name>\w+)>")
 _REQUEST_ID: Final = {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}}
 _RETRY_AFTER: Final = {"Retry-After": {"$ref": "#/components/headers/Retry-After"}}
@@ -179,8 +180,8 @@ def _content(content_type: str, schema: type[Schema] | tuple[type[Schema], ...] 
         case _:
             return schema
     # OpenAPI 3.1, 4.8.14.1: binary content is described by its media type alone.
-    binary = content_type.startswith("image/") or content_type == "application/octet-stream"
-    return {} if binary else {"type": "string"}
+    is_binary = content_type.startswith("image/") or content_type in _BINARY
+    return {} if is_binary else {"type": "string"}
 
 
 def _problem(description: str, status: int | None) -> dict[str, Any]:

@@ -54,6 +54,10 @@ STATUS: Final = MappingProxyType(
         errors.KeyMoveForbiddenError: HTTPStatus.CONFLICT,
         errors.PublicKeyTakenError: HTTPStatus.CONFLICT,
         errors.LogKeyMissingError: HTTPStatus.SERVICE_UNAVAILABLE,
+        errors.CertificateNotFoundError: HTTPStatus.NOT_FOUND,
+        errors.CertificateChainRefusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
+        errors.CertificateSubjectTakenError: HTTPStatus.CONFLICT,
+        errors.CertificateAuthorityNotUsableError: HTTPStatus.CONFLICT,
         errors.UnsupportedAlgorithmError: HTTPStatus.UNPROCESSABLE_ENTITY,
         errors.KeyUnprotectedError: HTTPStatus.UNPROCESSABLE_ENTITY,
         errors.KeyNotAdoptableError: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -130,7 +134,11 @@ def document(error: ServiceError) -> dict[str, object]:
     match error:
         case errors.InvalidRequestError(errors=faults) if faults:
             body["errors"] = faults
-        case errors.ForbiddenError(reasons=reasons) | errors.PolicyDeniedError(reasons=reasons):
+        case (
+            errors.ForbiddenError(reasons=reasons)
+            | errors.PolicyDeniedError(reasons=reasons)
+            | errors.CertificateChainRefusedError(reasons=reasons)
+        ):
             body["reasons"] = reasons
         case errors.KeyMoveForbiddenError(allowed=allowed):
             body["allowed"] = allowed

@@ -79,6 +79,7 @@ from service.domain.withdrawals import WithdrawalList
 from service.identity import TokenAuthenticator
 from service.operations import (
     Approvals,
+    Certificates,
     Credentials,
     Custody,
     Keys,
@@ -106,6 +107,7 @@ from service.ports.hsm import TokenMechanism, TokenStatus, ToSign
 from service.ports.metrics import OUTBOX_ORDERS, Reading
 from service.ports.store import FindingFilter, Lease, SignatureFilter
 from tests.support.approvals import MemoryApprovals, MemoryQuorum
+from tests.support.certificates import Certifying
 from tests.support.memory import MemoryMeter
 
 T = TypeVar("T")
@@ -321,24 +323,24 @@ class SoftwareMaker:
     def __init__(self) -> None:
         self.lying: dict[str, GeneratedKey] = {}
         self.destroyed: list[str] = []
-        self.private: dict[bytes, ec.EllipticCurvePrivateKey] = {}
+        self.private: dict[bytes, Any] = {}
 
     def generate(self, name: str, algorithm: Algorithm, token: str | None) -> GeneratedKey:
         if token not in {None, "test"}:
             raise TokenNotFoundError(f"no token {token!r} is configured")
         match algorithm:
             case Algorithm.EC_P256:
-                private = ec.generate_private_key(ec.SECP256R1())
-                public: Any = private.public_key()
-                self.private[spki(public)] = private
+                private: Any = ec.generate_private_key(ec.SECP256R1())
             case Algorithm.EC_P384:
-                public = ec.generate_private_key(ec.SECP384R1()).public_key()
+                private = ec.generate_private_key(ec.SECP384R1())
             case Algorithm.ED25519:
-                public = ed25519.Ed25519PrivateKey.generate().public_key()
+                private = ed25519.Ed25519PrivateKey.generate()
             case _:
                 raise UnsupportedAlgorithmError(f"the token cannot make {algorithm}")
+        public = spki(private.public_key())
+        self.private[public] = private
         return GeneratedKey(
-            name.encode(), spki(public), Location("test", "0001"), Attributes(sensitive=True)
+            name.encode(), public, Location("test", "0001"), Attributes(sensitive=True)
         )
 
     def adopt(self, uri: str, public_key: bytes | None, *, allow_extractable: bool) -> GeneratedKey:
@@ -356,7 +358,10 @@ class SoftwareMaker:
         self, version: KeyVersion, scheme: Scheme, items: Sequence[ToSign]
     ) -> Sequence[bytes | ServiceError]:
         private = self.private[version.public_key]
-        return [private.sign(item.message, ec.ECDSA(hashes.SHA256())) for item in items]
+        if isinstance(private, ed25519.Ed25519PrivateKey):
+            return [private.sign(item.message) for item in items]
+        hashed = hashes.SHA384() if scheme.value.endswith("sha384") else hashes.SHA256()
+        return [private.sign(item.message, ec.ECDSA(hashed)) for item in items]
 
     def destroy(self, version: KeyVersion) -> None:
         self.destroyed.append(version.subject)
@@ -800,10 +805,15 @@ def new_world(*, release_key: bool = True, allow_extractable: bool = False) -> W
     move = MoveVersion(catalog, leases)
     policy, rules, approvals = PolicyOnFile(), MemoryQuorum(), MemoryApprovals(book)
     quorum = Quorum(rules, book, lambda: policy.quorum, clock)
+    certifying = Certifying(catalog, maker, leases, audit, clock)
+    successors = certifying.successors
     acts = Acts(
         {
-            ActKind.GENERATE: GenerateKey(catalog, maker, leases, audit, clock),
-            ActKind.ADOPT: AdoptKey(catalog, maker, leases, clock, lambda: allow_extractable),
+            ActKind.GENERATE: GenerateKey(catalog, maker, leases, audit, clock, successors),
+            ActKind.ADOPT: AdoptKey(
+                catalog, maker, leases, clock, successors, lambda: allow_extractable
+            ),
+            ActKind.CERTIFICATE_IMPORT: certifying.performer,
             ActKind.ACTIVATE: move,
             ActKind.UNSUSPEND: move,
             ActKind.RETIRE: move,
@@ -822,6 +832,7 @@ def new_world(*, release_key: bool = True, allow_extractable: bool = False) -> W
         verify=cast("Any", NamedVerdicts()),
         keys=Keys(catalog, tokens),
         custody=Custody(acts, catalog, audit, clock),
+        certificates=Certificates(acts, catalog, certifying.maker, audit),
         findings=SeeFindings(catalog.findings),
         credentials=Credentials(book, acts, clock),
         approvals=Approvals(approvals, acts, book, LeaseRenewer(clock), clock),

@@ -18,6 +18,7 @@ from tests.support.product import Product, dev_environment
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+CERTIFICATES = ROOT / "docs" / "certificates.md"
 TUTORIAL = ROOT / "docs" / "getting-started.md"
 KEYS = ROOT / "docs" / "keys.md"
 SHELL = {"export", "openssl", "curl", "bash", "python3"}
@@ -181,3 +182,11 @@ def test_the_custodians_guide_runs_as_it_is_written(product: Product, tmp_path: 
         "Verified OK",
     ):
         assert expected in said
+
+
+def test_the_page_on_certificates_runs_as_it_is_written(product: Product, tmp_path: Path) -> None:
+    said = typed_in(product, tmp_path, list(console(CERTIFICATES)))
+    assert "chain.pem: OK" in said
+    assert "lab.pem: OK" in said
+    assert "(imported)" in said
+    assert said.count("(own-ca, self-made)") == 2

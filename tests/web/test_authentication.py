@@ -24,6 +24,7 @@ PUBLIC = {
     "/v1/keys",
     "/v1/keys/<name>",
     "/v1/keys/<name>/versions/<int:number>",
+    "/v1/keys/<name>/certificate-chain",
     "/v1/keys/<name>/public-key",
     "/lookaside/<path:place>",
     "/extensions/v2/<path:name>/signatures/<digest>",

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from marshmallow import Schema, fields, post_load, validate
 
-from service.domain.keys import Algorithm, KeyState, Purpose
+from service.domain.keys import CALLERS_PURPOSES, Algorithm, KeyState, Purpose
 from service.domain.limits import MAX_PUBLIC_KEY_CHARS, MAX_REASON_CHARS, MAX_URI_CHARS
 from service.operations.adopt_key import Adoption
 from service.operations.generate_key import Generation
@@ -20,6 +20,19 @@ def _token() -> fields.String:
     return text(
         "Label of the token to make it on; optional where the choice is clear.",
         most=MAX_TOKEN_LABEL_CHARS,
+    )
+
+
+def _purpose(description: str, *, required: bool = False) -> fields.Enum[Purpose]:
+    return fields.Enum(
+        Purpose,
+        by_value=True,
+        required=required,
+        validate=validate.OneOf(CALLERS_PURPOSES),
+        metadata={
+            **about(description),
+            "enum": [purpose.value for purpose in CALLERS_PURPOSES],
+        },
     )
 
 
@@ -45,12 +58,7 @@ def _alongside() -> StrictBoolean:
 
 class NewKeySchema(Schema):
     name = name("Given once and for all.", required=True)
-    purpose = fields.Enum(
-        Purpose,
-        by_value=True,
-        required=True,
-        metadata=about("What the key may sign; purposes never mix."),
-    )
+    purpose = _purpose("What the key may sign; purposes never mix.", required=True)
     algorithm = fields.Enum(
         Algorithm,
         by_value=True,
@@ -101,11 +109,7 @@ class AdoptionSchema(Schema):
         validate=validate.Length(1, MAX_PUBLIC_KEY_CHARS),
         metadata=about("SubjectPublicKeyInfo as PEM, which the private key must prove to fit."),
     )
-    purpose = fields.Enum(
-        Purpose,
-        by_value=True,
-        metadata=about("What the key may sign; the key's own, or `image` for a new one."),
-    )
+    purpose = _purpose("What the key may sign; the key's own, or `image` for a new one.")
     state = _state_at_first()
     alongside = _alongside()
     allow_extractable = StrictBoolean(

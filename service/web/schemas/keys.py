@@ -7,6 +7,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from service.domain.keys import Algorithm, KeyState, Purpose
+from service.web.schemas.certificates import CertificateSchema
 from service.web.schemas.common import PageQuery, PageSchema
 from service.web.schemas.fields import Count, Flag, about
 
@@ -80,6 +81,12 @@ class KeyVersionSchema(Schema):
         ),
     )
     created_at = fields.DateTime(required=True, metadata=about("When it was made."))
+    certificate = fields.Nested(
+        CertificateSchema,
+        required=True,
+        allow_none=True,
+        metadata=about("Its certificate chain, if it has one."),
+    )
     locations = fields.List(
         fields.Nested(LocationSchema),
         metadata=about("Where it lies; shown to custodians and auditors only."),

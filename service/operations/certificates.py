@@ -1,0 +1,122 @@
+"""Certificates of keys: asked for, imported, made by ourselves, and shown to anybody."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.domain.acts import Act, Performed
+from service.domain.approvals import Approval
+from service.domain.audit import AuditEvent
+from service.domain.callers import Caller
+from service.domain.certificates import CertificateChain
+from service.domain.errors import CertificateNotFoundError, KeyNotFoundError, KeyNotUsableError
+from service.domain.keys import OWN_CA, Algorithm, KeyVersion, Purpose
+from service.domain.subjects import Subject
+from service.operations.acts import Acts
+from service.operations.certify_version import (
+    ChainImport,
+    SelfSigning,
+    certifiable,
+    check_signs,
+)
+from service.operations.decide import require_action
+from service.operations.generate_key import Generation
+from service.policy.roles import Action
+from service.ports.certificates import CertificateMaker
+from service.ports.store import AuditTrail, KeyCatalog
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    acts: Acts
+    catalog: KeyCatalog
+    maker: CertificateMaker
+    audit: AuditTrail
+
+    def request(self, caller: Caller, name: str, number: int, subject: Subject) -> bytes:
+        """Return a PKCS#10 request for a version, signed by its own key in the HSM.
+
+        Raises:
+            ForbiddenError, KeyNotFoundError, KeyNotUsableError, HSMUnavailableError,
+            KeyMissingOnTokenError, PINRefusedError, SignatureCheckFailedError.
+        """
+        require_action(caller, Action.CERTIFY_KEY)
+        version = certifiable(self.catalog, name, number)
+        check_signs(version)
+        event = AuditEvent(
+            "certificate.request-begun",
+            caller.name,
+            f"{name}/{number}",
+            {"subject": subject.text()},
+        )
+        self.audit.append([event])
+        return self.maker.request(version, subject)
+
+    def install(self, caller: Caller, wanted: ChainImport) -> Performed | Approval:
+        """Make a chain that others issued the version's. The value is the KeyVersion.
+
+        Raises:
+            ForbiddenError, KeyNotFoundError, KeyNotUsableError, CertificateChainRefusedError,
+            CertificateSubjectTakenError.
+        """
+        require_action(caller, Action.CERTIFY_KEY)
+        return self.acts.request(caller, wanted.act())
+
+    def self_sign(
+        self, caller: Caller, wanted: SelfSigning, *, token: str | None
+    ) -> Performed | Approval:
+        """Certify a version by our own CA, or by itself. The value is the KeyVersion.
+
+        The CA's key is made here if it is not there yet, on `token`, or where the version is.
+        That is an act of its own: where policy asks for a quorum for it, its approval is what
+        is answered, and this is to be asked for again afterwards.
+
+        Raises:
+            ForbiddenError, KeyNotFoundError, KeyNotUsableError, InvalidRequestError,
+            UnsupportedAlgorithmError, CertificateAuthorityNotUsableError,
+            CertificateSubjectTakenError, HSMUnavailableError, PINRefusedError.
+        """
+        require_action(caller, Action.CERTIFY_KEY)
+        version = certifiable(self.catalog, wanted.name, wanted.number)
+        if not wanted.lone and self.catalog.get(OWN_CA) is None:
+            made = self.acts.request(caller, _ca_key(token or _token_of(version)))
+            if isinstance(made, Approval):
+                return made
+        return self.acts.request(caller, wanted.act())
+
+    def active_version(self, name: str) -> int:
+        """Return the number of the newest active version.
+
+        Raises:
+            KeyNotFoundError, KeyNotUsableError.
+        """
+        key = self.catalog.get(name)
+        if key is None:
+            raise KeyNotFoundError(f"there is no key {name!r}")
+        active = key.active()
+        if not active:
+            raise KeyNotUsableError(f"no version of {name} is active")
+        return active[-1].version
+
+    def chain(self, name: str, number: int | None) -> CertificateChain:
+        """Return the chain of a version, or of the newest active one.
+
+        Raises:
+            KeyNotFoundError, KeyNotUsableError, CertificateNotFoundError.
+        """
+        wanted = self.active_version(name) if number is None else number
+        key = self.catalog.get(name)
+        version = key.version(wanted) if key is not None else None
+        if version is None:
+            raise KeyNotFoundError(f"there is no key {name!r} with a version {wanted}")
+        if version.chain is None:
+            raise CertificateNotFoundError(f"{name} version {wanted} has no certificate")
+        return version.chain
+
+
+def _ca_key(token: str | None) -> Act:
+    return Generation(OWN_CA, Purpose.CA, Algorithm.EC_P256, token).act()
+
+
+def _token_of(version: KeyVersion) -> str | None:
+    return version.locations[0].token if version.locations else None
