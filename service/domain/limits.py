@@ -26,6 +26,8 @@ MAX_MANIFEST_BYTES: Final = 4 * 1024 * 1024  # OCI distribution 1.1: "SHOULD ...
 MAX_BLOB_BYTES: Final = 1024 * 1024  # a signature payload has some hundred bytes
 MAX_LOOKASIDE_FILES: Final = 128  # signatures of one image; clients ask for one after the other
 MAX_SIGNATURE_LAYERS: Final = 1000  # cosign reads no more of one .sig manifest
+MAX_REFERRERS: Final = 1000  # of one image: ten platforms, each attested and signed daily for weeks
+MAX_REFERRER_PAGES: Final = 50  # registries list 50 to 1,000 on a page
 
 INTENT_LEASE_SECONDS: Final = 15.0  # longer than a batch on a slow HSM needs between renewals
 ORDER_LEASE_SECONDS: Final = 30.0  # longer than ATTACH_SECONDS, or two would write at once

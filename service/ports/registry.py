@@ -8,8 +8,8 @@ the bytes received. Redirects leave for configured hosts only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from service.domain.digests import Descriptor, Digest
@@ -21,6 +21,30 @@ from service.domain.signing import Attachable
 class Manifest:
     descriptor: Descriptor
     content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ListedReferrer:
+    """What a list of referrers says of one: nobody has looked at the manifest yet."""
+
+    descriptor: Descriptor
+    unverified_artifact_type: str | None = None
+    unverified_annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Referrers:
+    """The manifests that refer to an image, in the order in which clients go through them.
+
+    `by_tag`: from the index under the fallback tag, as the registry has no referrers API.
+    `complete`: False where there are more than we read. `fault` says what is wrong with a
+    fallback index that cannot be read as one.
+    """
+
+    entries: tuple[ListedReferrer, ...] = ()
+    by_tag: bool = False
+    complete: bool = True
+    fault: str | None = None
 
 
 class RegistryReader(Protocol):
@@ -39,6 +63,12 @@ class RegistryReader(Protocol):
     def manifest(self, repository: Repository, reference: str | Digest) -> Manifest | None: ...
 
     def blob(self, repository: Repository, digest: Digest) -> bytes | None: ...
+
+
+class ReferrerReader(Protocol):
+    def referrers(self, repository: Repository, subject: Digest) -> Referrers:
+        """List what refers to `subject` where clients look: the referrers API, else the tag."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

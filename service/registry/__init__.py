@@ -12,12 +12,16 @@ from service.registry.config import (
     parse_registries,
 )
 from service.registry.health import RegistryHealthCheck
+from service.registry.listing import ReferrerListing
 from service.registry.lookaside import LookasideAttacher
+from service.registry.refer import ReferrerAttacher
 from service.registry.shared import SharedTag
 
 __all__ = [
     "LookasideAttacher",
     "OCIClient",
+    "ReferrerAttacher",
+    "ReferrerListing",
     "RegistryBook",
     "RegistryConfig",
     "RegistryHealthCheck",

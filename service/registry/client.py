@@ -74,10 +74,10 @@ class OCIClient:
         return Repository(self._registries.lookup(repository.host).public_name, repository.path)
 
     def resolve(self, repository: Repository, reference: str | Digest) -> Descriptor | None:
-        session = self._session(repository)
+        session = self.session(repository)
         answer = session.request(
             "HEAD",
-            _manifest_path(repository, reference),
+            manifest_path(repository, reference),
             Access.pull(repository),
             headers={"Accept": ACCEPT},
         )
@@ -85,7 +85,7 @@ class OCIClient:
             compare(answer, reference, told.digest)
             return told
         if answer.status not in (_OK, _NOT_FOUND):
-            raise self._refusal(answer, "a question for a manifest")
+            raise self.refusal(answer, "a question for a manifest")
         # A 404 without a body may be anybody's, and some registries leave headers out.
         found = self.manifest(repository, reference)
         return None if found is None else found.descriptor
@@ -110,17 +110,17 @@ class OCIClient:
         Raises:
             TornReadError: the registry could not read what it has, just now.
         """
-        session = self._session(repository)
+        session = self.session(repository)
         answer = session.request(
             "GET",
-            _manifest_path(repository, reference),
+            manifest_path(repository, reference),
             access,
             headers={"Accept": ACCEPT},
             max_bytes=session.config.limits.max_manifest_bytes,
             deadline=deadline,
         )
         if answer.status == _INTERNAL_SERVER_ERROR:
-            raise TornReadError(self._refusal(answer, "a request for a manifest"))
+            raise TornReadError(self.refusal(answer, "a request for a manifest"))
         if not self._found(answer, "a request for a manifest"):
             return None
         digest = Digest.of(answer.content)
@@ -133,7 +133,7 @@ class OCIClient:
         )
 
     def blob(self, repository: Repository, digest: Digest) -> bytes | None:
-        answer = self._session(repository).request(
+        answer = self.session(repository).request(
             "GET",
             _blob_path(repository, digest),
             Access.pull(repository),
@@ -150,13 +150,13 @@ class OCIClient:
         Raises:
             RegistryUnavailableError, RegistryDeniedError: nobody knows.
         """
-        answer = self._session(repository).request(
+        answer = self.session(repository).request(
             "HEAD", _blob_path(repository, digest), Access.push(repository), deadline=deadline
         )
         if answer.status == _NOT_FOUND and head_says_absent(answer):
             return False
         if answer.status != _OK:
-            raise self._refusal(answer, "a question for a blob")
+            raise self.refusal(answer, "a question for a blob")
         return True
 
     # --- writing ---
@@ -192,12 +192,12 @@ class OCIClient:
         self, repository: Repository, digest: Digest, content: bytes, *, deadline: float | None
     ) -> bool:
         """Upload once; return False if another upload of the same blob got in its way."""
-        session, access = self._session(repository), Access.push(repository)
+        session, access = self.session(repository), Access.push(repository)
         begun = session.request(
             "POST", f"/v2/{repository.path}/blobs/uploads/", access, deadline=deadline
         )
         if begun.status != _ACCEPTED:
-            raise self._refusal(begun, "the beginning of an upload", writing=True)
+            raise self.refusal(begun, "the beginning of an upload", writing=True)
         done = session.request(
             "PUT",
             session.upload_url(begun, digest),
@@ -210,7 +210,7 @@ class OCIClient:
         if not _RACED.isdisjoint(done.error_codes()):
             return False
         if done.status != _CREATED:
-            raise self._refusal(done, "an upload", writing=True)
+            raise self.refusal(done, "an upload", writing=True)
         return True
 
     def put_manifest(
@@ -228,9 +228,9 @@ class OCIClient:
             MissingContentError: the registry lacks a blob or manifest that this one lists.
             RegistryRefusedError, RegistryUnavailableError, RegistryDeniedError.
         """
-        answer = self._session(repository).request(
+        answer = self.session(repository).request(
             "PUT",
-            _manifest_path(repository, reference),
+            manifest_path(repository, reference),
             Access.push(repository),
             headers={"Content-Type": media_type},
             body=content,
@@ -239,7 +239,7 @@ class OCIClient:
         if not _LACKS_CONTENT.isdisjoint(answer.error_codes()):
             raise MissingContentError(f"{answer.host} lacks what the manifest lists")
         if answer.status != _CREATED:
-            raise self._refusal(answer, "the write of a manifest", writing=True)
+            raise self.refusal(answer, "the write of a manifest", writing=True)
         digest = Digest.of(content)
         named = named_digest(answer)
         if named is not None and named != digest:
@@ -256,14 +256,15 @@ class OCIClient:
         """
         answer = self._session_of(config).request("GET", "/v2/", Access.none())
         if answer.status != _OK:
-            raise self._refusal(answer, "GET /v2/")
+            raise self.refusal(answer, "GET /v2/")
         if answer.media_type == "text/html":
             raise RegistryUnavailableError(f"{answer.host} answers a web page: no registry")
 
     def configured(self) -> tuple[RegistryConfig, ...]:
         return self._registries.all()
 
-    def _session(self, repository: Repository) -> RegistrySession:
+    def session(self, repository: Repository) -> RegistrySession:
+        """Return the session for the repository's registry. Raises RegistryNotConfiguredError."""
         return self._session_of(self._registries.lookup(repository.host))
 
     def _session_of(self, config: RegistryConfig) -> RegistrySession:
@@ -281,13 +282,14 @@ class OCIClient:
             return True
         if answer.status == _NOT_FOUND and answer.says_absent():
             return False
-        raise self._refusal(answer, doing)
+        raise self.refusal(answer, doing)
 
-    def _refusal(self, answer: Answer, doing: str, *, writing: bool = False) -> ServiceError:
+    def refusal(self, answer: Answer, doing: str, *, writing: bool = False) -> ServiceError:
+        """Return the error for an answer that is not the one that was hoped for."""
         return answer.refusal(doing, now=self._clock.now(), writing=writing)
 
 
-def _manifest_path(repository: Repository, reference: str | Digest) -> str:
+def manifest_path(repository: Repository, reference: str | Digest) -> str:
     return f"/v2/{repository.path}/manifests/{quote(str(reference), safe=':')}"
 
 

@@ -83,6 +83,13 @@ class RegistrySession:
         better = self._authorizer.answer(answer, access.scope, sent, deadline=deadline)
         return answer if better is None else send(better)
 
+    def own_path(self, path: str, location: str) -> str | None:
+        """Return where a link of the answer to `path` leads at this registry, None elsewhere."""
+        target = self._transport.resolve(self._transport.url(path), location)
+        if target is None or not self._transport.is_own(target):
+            return None
+        return target.removeprefix(self._transport.url(""))
+
     def upload_url(self, begun: Answer, digest: Digest) -> str:
         """Return where an upload that has begun is to be completed (end-6).
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,10 +13,9 @@ from service.domain.digests import Digest
 from service.domain.references import Repository
 from service.registry import SharedTag, SigTagAttacher
 from tests.support.attach_process import SIGNATURE, foreign, layer
-from tests.support.oci import client_for, entry, registries_file
+from tests.support.attaching import run
+from tests.support.oci import client_for, entry
 from tests.support.registry import OCI_MANIFEST, DockerRegistry
-
-ROOT = Path(__file__).parents[2]
 
 
 def attacher(directory: Path, registry: DockerRegistry) -> SigTagAttacher:
@@ -35,36 +32,6 @@ def names(registry: DockerRegistry, repository: Repository, subject: Digest) -> 
         payload = registry.get_blob(repository.path, str(listed["digest"]))
         assert payload == layer(annotations[SIGNATURE]).content
     return found
-
-
-def run(
-    directory: Path, repository: Repository, subject: Digest, work: dict[str, list[list[str]]]
-) -> None:
-    """Run a process for each list of names, all at once, and wait for their good end."""
-    registries = registries_file(directory, entry(repository.host))
-    common = [str(registries), repository.host, repository.path, subject.hex]
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.support.attach_process", mode, *common, *own],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for mode, lists in work.items()
-        for own in lists
-    ]
-    for one in started:
-        assert one.stdout is not None
-        assert one.stdout.readline() == "ready\n"
-    for one in started:
-        assert one.stdin is not None
-        one.stdin.write("go\n")
-        one.stdin.flush()
-    for one in started:
-        _, errors = one.communicate()
-        assert one.returncode == 0, errors
 
 
 def test_a_signature_is_attached_once(registry: DockerRegistry, tmp_path: Path) -> None:

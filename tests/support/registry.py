@@ -258,6 +258,12 @@ class DockerRegistry:
         layers: list[dict[str, object]] = json.loads(stored.content)["layers"] if stored else []
         return layers
 
+    def referrer_entries(self, repo: str, digest: Digest) -> list[dict[str, object]]:
+        """Return the descriptors of the fallback index of an image, or none."""
+        stored = self.get_manifest(repo, f"sha256-{digest.hex}")
+        found: list[dict[str, object]] = json.loads(stored.content)["manifests"] if stored else []
+        return found
+
     def _descriptor(self, repo: str, content: bytes, media_type: str) -> dict[str, object]:
         digest = self.push_blob(repo, content)
         return {"mediaType": media_type, "digest": str(digest), "size": len(content)}
