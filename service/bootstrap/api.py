@@ -11,7 +11,11 @@ from dataclasses import dataclass
 
 from service.authority import HSMCertificateMaker
 from service.bootstrap.acts import performers
-from service.bootstrap.formats import registry_attachers, signature_formats
+from service.bootstrap.formats import (
+    registry_attachers,
+    signature_finders,
+    signature_formats,
+)
 from service.bootstrap.log import build_log
 from service.bootstrap.policy_file import PolicyFile
 from service.bootstrap.secrets import own_secret
@@ -118,7 +122,12 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
     operations = Operations(
         authenticator=TokenAuthenticator(store.credentials, clock),
         sign=sign,
-        verify=VerifyImages(store.keys, registry, verifying, RecordedProofs(store.journal)),
+        verify=VerifyImages(
+            store.keys,
+            registry,
+            signature_finders(registry, RecordedProofs(store.journal)),
+            verifying,
+        ),
         keys=Keys(store.keys, keyring),
         custody=Custody(acts, store.keys, store.audit, clock),
         certificates=Certificates(acts, store.keys, certificates, store.audit),

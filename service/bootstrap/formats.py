@@ -1,23 +1,29 @@
-"""The signature formats, and what brings each kind of them to its place: the two tables."""
+"""The signature formats: who makes them, brings them to their place, finds and judges them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from service.domain.clock import Clock
 from service.domain.outbox import OrderKind
 from service.formats.bundle import BundleFormat
 from service.formats.openpgp.form import OpenPGPFormat
 from service.formats.simplesigning import CosignFormat
+from service.operations.find_layers import FindLayers
+from service.operations.find_referrers import FindReferrers
+from service.operations.finders import Finder
 from service.ports.formats import SignatureFormat
+from service.ports.proofs import ProofsOfTime
 from service.ports.registry import Attacher
 from service.registry import (
     LookasideAttacher,
     OCIClient,
     ReferrerAttacher,
+    ReferrerListing,
     SharedTag,
     SigTagAttacher,
 )
+from service.verification.bundle import BundleJudge
 
 
 def signature_formats() -> Mapping[str, SignatureFormat]:
@@ -32,3 +38,8 @@ def registry_attachers(client: OCIClient, clock: Clock) -> Mapping[OrderKind, At
         OrderKind.LOOKASIDE: LookasideAttacher(),
         OrderKind.REFER: ReferrerAttacher(client, clock, shared),
     }
+
+
+def signature_finders(client: OCIClient, proofs: ProofsOfTime) -> Sequence[Finder]:
+    judges = (BundleJudge(proofs),)
+    return (FindLayers(client, proofs), FindReferrers(client, ReferrerListing(client), judges))

@@ -173,6 +173,16 @@ class UnsupportedFormatError(ServiceError):
     )
 
 
+class IndexNotFollowedError(ServiceError):
+    code = "index-not-followed"
+    title = "The manifests of the index cannot all be reached"
+    cause = (
+        "With `recursive` every manifest of an index is dealt with. This one is malformed, lists "
+        "over 100 manifests, or holds indexes over three deep."
+    )
+    cure = "Sign its manifests by their own digests, or build an index that clients can follow."
+
+
 class IdempotencyKeyReusedError(ServiceError):
     code = "idempotency-key-reused"
     title = "The Idempotency-Key belongs to another request"

@@ -26,6 +26,10 @@ MAX_MANIFEST_BYTES: Final = 4 * 1024 * 1024  # OCI distribution 1.1: "SHOULD ...
 MAX_BLOB_BYTES: Final = 1024 * 1024  # a signature payload has some hundred bytes
 MAX_LOOKASIDE_FILES: Final = 128  # signatures of one image; clients ask for one after the other
 MAX_SIGNATURE_LAYERS: Final = 1000  # cosign reads no more of one .sig manifest
+MAX_CHILDREN: Final = 100  # manifests of one index; the largest official images list some 30
+MAX_INDEX_DEPTH: Final = 3  # indexes within indexes; builders make one, mirrors two
+MAX_SIGNATURES_PER_REQUEST: Final = 16_000  # 1,000 images in every format, with some versions
+MAX_REFERRERS_READ: Final = 100  # of one image at a verification: each costs two requests
 MAX_REFERRERS: Final = 1000  # of one image: ten platforms, each attested and signed daily for weeks
 MAX_REFERRER_PAGES: Final = 50  # registries list 50 to 1,000 on a page
 

@@ -34,6 +34,11 @@ class ReasonCode(StrEnum):
     PAYLOAD_UNAVAILABLE = "payload-unavailable"
     SIGNATURE_MISSING = "signature-missing"
     MANIFEST_MALFORMED = "manifest-malformed"
+    BUNDLE_MALFORMED = "bundle-malformed"
+    TOO_MANY_REFERRERS = "too-many-referrers"
+    FALLBACK_INDEX_MALFORMED = "fallback-index-malformed"
+    INDEX_NOT_FOLLOWED = "index-not-followed"
+    CHILD_NOT_VERIFIED = "child-not-verified"
     IMAGE_NOT_FOUND = "image-not-found"
     INVALID_REFERENCE = "invalid-reference"
     TAG_DIGEST_MISMATCH = "tag-digest-mismatch"
@@ -41,13 +46,20 @@ class ReasonCode(StrEnum):
     REGISTRY_UNAVAILABLE = "registry-unavailable"
     REGISTRY_DENIED = "registry-denied"
     IDENTITY_DIFFERS = "identity-differs"
+    FOREIGN_BUNDLE = "foreign-bundle"
+    DEAD_REFERRER = "dead-referrer"
+    MALFORMED_NOTATION = "malformed-notation-signature"
+    ATTESTATION_BY_IMAGE_KEY = "attestation-by-image-key"
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
+    """`cure` says what to do, where that does not follow from the code."""
+
     code: ReasonCode
     text: str
     retry_after: float | None = None
+    cure: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +83,15 @@ class ImageVerdict:
     reasons: tuple[Reason, ...]
     signatures: tuple[SignatureVerdict, ...] = ()
     warnings: tuple[Reason, ...] = ()
+    platform: str | None = None
+    """Of a child: as its index says."""
+    children: tuple[ImageVerdict, ...] | None = None
+    """With `recursive`, of an index: a verdict for each manifest in it."""
+
+    @property
+    def n_of_n(self) -> str | None:
+        """Return how many manifests of the index are verified, as in `2 of 3`."""
+        if self.children is None:
+            return None
+        good = sum(child.verdict is Verdict.VERIFIED for child in self.children)
+        return f"{good} of {len(self.children)}"

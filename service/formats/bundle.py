@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from service.domain.digests import Descriptor
 from service.domain.keys import Algorithm, KeyVersion, Scheme
+from service.domain.log import LogProof
 from service.domain.outbox import OrderKind
 from service.domain.public_keys import SignatureInvalidError, public_key
 from service.domain.references import Reference, Repository
@@ -25,7 +26,7 @@ from service.domain.signing import Referrer, Signature, Statement
 from service.formats import dsse, intoto, strictjson
 from service.formats.referrer import bundle_referrer, created
 from service.translog import rekor
-from service.translog.logged import LoggedEntry, transparency_log_entry
+from service.translog.logged import transparency_log_entry
 
 MEDIA_TYPE: Final = "application/vnd.dev.sigstore.bundle.v0.3+json"
 
@@ -114,7 +115,7 @@ def bundle(
     signature: bytes,
     *,
     public_key: bytes,
-    logged: Sequence[LoggedEntry] = (),
+    logged: Sequence[LogProof] = (),
     timestamps: Sequence[bytes] = (),
 ) -> bytes:
     """Return the JSON of a bundle by a public key.

@@ -27,7 +27,8 @@ from service.policy.signing import usable_keys
 from service.ports.formats import SignatureFormat
 from service.ports.store import KeyCatalog
 
-DEFAULT_FORMATS: Final = ("cosign",)
+DEFAULT_FORMATS: Final = ("cosign", "bundle")
+"""Both: where an image carries anybody's bundle, cosign 2.6 and 3 look at no `.sig` signature."""
 
 
 def choose_key(keys: KeyCatalog, caller: Caller, name: str | None, purpose: Purpose) -> Key:

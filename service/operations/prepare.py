@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from service.domain.callers import Caller
@@ -19,13 +19,16 @@ from service.domain.errors import (
     TagDigestMismatchError,
 )
 from service.domain.keys import Purpose
+from service.domain.limits import MAX_SIGNATURES_PER_REQUEST
+from service.domain.media_types import INDEXES
 from service.domain.purposes import ImageKey, ImageVersion, image_key, image_versions
 from service.domain.references import Reference, Repository
 from service.domain.signing import ImageToSign, SigningRequest, Statement
+from service.operations.children import Child, children_of
 from service.operations.choose import checked_annotations, choose_formats, choose_key
 from service.operations.decide import require
 from service.operations.fanout import Fanout
-from service.operations.units import Prepared, Unit
+from service.operations.units import Prepared, Unit, units_of
 from service.policy.decisions import Deny
 from service.policy.signing import SigningPolicy, may_claim, may_sign
 from service.ports.formats import SignatureFormat
@@ -68,11 +71,6 @@ class PrepareItems:
         Raises:
             ServiceError: about the request as a whole (its key, formats, annotations).
         """
-        if request.recursive:
-            raise InvalidRequestError(
-                "recursive signing is not offered by this version",
-                errors={"recursive": ["must be false"]},
-            )
         key = image_key(choose_key(self.keys, caller, request.key, Purpose.IMAGE))
         plan = _Plan(
             caller,
@@ -87,8 +85,15 @@ class PrepareItems:
         )
         indexes = range(len(request.images))
         if any(_asks_registry(plan, image) for image in request.images):
-            return self.fanout.map(lambda index: self._item(plan, index), indexes)
-        return [self._item(plan, index) for index in indexes]
+            prepared = self.fanout.map(lambda index: self._item(plan, index), indexes)
+        else:
+            prepared = [self._item(plan, index) for index in indexes]
+        if sum(1 for _ in units_of(prepared)) > MAX_SIGNATURES_PER_REQUEST:
+            raise InvalidRequestError(
+                f"the request asks for more than {MAX_SIGNATURES_PER_REQUEST} signatures",
+                errors={"images": ["fewer images, formats, or indexes"]},
+            )
+        return prepared
 
     def _item(self, plan: _Plan, index: int) -> Prepared:
         image = plan.request.images[index]
@@ -100,9 +105,55 @@ class PrepareItems:
             digest, descriptor = self._resolved(plan, image, reference)
             item = Prepared(index, item.shown, item.item_id, digest, descriptor)
             units = _units(plan, item, image, reference=reference, repository=repository)
+            children = self._children(plan, item, image, reference, repository)
         except ServiceError as error:
             return Prepared(index, item.shown, item.item_id, error=error)
-        return Prepared(index, item.shown, item.item_id, digest, descriptor, units=units)
+        return Prepared(
+            index, item.shown, item.item_id, digest, descriptor, units=units, children=children
+        )
+
+    def _children(
+        self,
+        plan: _Plan,
+        item: Prepared,
+        image: ImageToSign,
+        reference: Reference,
+        repository: Repository,
+    ) -> tuple[Prepared, ...]:
+        """Prepare every manifest of an index as an item of its own, which fails alone."""
+        described = item.descriptor
+        if not plan.request.recursive or described is None or described.media_type not in INDEXES:
+            return ()
+        index = self.registry.manifest(reference.repository, described.digest)
+        if index is None:
+            raise ImageNotFoundError(f"the registry has no {reference.repository}@{item.digest}")
+        return tuple(
+            self._child(plan, item.index, child, image, reference=reference, repository=repository)
+            for child in children_of(self.registry, reference.repository, index.content)
+        )
+
+    def _child(
+        self,
+        plan: _Plan,
+        index: int,
+        child: Child,
+        image: ImageToSign,
+        *,
+        reference: Reference,
+        repository: Repository,
+    ) -> Prepared:
+        digest = child.descriptor.digest
+        shown = f"{reference.repository}@{digest}"
+        item = Prepared(index, shown, None, digest, platform=child.platform)
+        try:
+            found = self.registry.resolve(reference.repository, digest)
+            if found is None:
+                raise ImageNotFoundError(f"the index lists {digest}, and the registry has it not")
+            item = replace(item, descriptor=found)
+            units = _units(plan, item, image, reference=reference, repository=repository)
+        except ServiceError as error:
+            return replace(item, error=error)
+        return replace(item, units=units)
 
     def _authorised(self, plan: _Plan, image: ImageToSign) -> tuple[Reference, Repository]:
         """(2) Decide, on data alone."""
@@ -152,7 +203,7 @@ class PrepareItems:
 
 def _asks_registry(plan: _Plan, image: ImageToSign) -> bool:
     """Whether more than a pinned digest is needed (docs/api.md, Signing)."""
-    if plan.request.attach or plan.policy.must_exist:
+    if plan.request.attach or plan.request.recursive or plan.policy.must_exist:
         return True
     if image.unverified_descriptor is None and any(form.signs_descriptor for form in plan.forms):
         return True

@@ -7,38 +7,28 @@ everything else makes the verdict `unknown`, never `unsigned`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from service.domain.callers import Caller
 from service.domain.digests import Digest
-from service.domain.errors import (
-    InvalidReferenceError,
-    InvalidRequestError,
-    RegistryDeniedError,
-    RegistryNotConfiguredError,
-    RegistryUnavailableError,
-    ServiceError,
-)
+from service.domain.errors import IndexNotFollowedError, InvalidReferenceError
 from service.domain.keys import KeyVersion, Purpose
+from service.domain.media_types import INDEXES
 from service.domain.references import Reference, Repository
 from service.domain.verdicts import ImageVerdict, Reason, ReasonCode, SignatureVerdict, Verdict
-from service.formats.siglist import signature_tag
+from service.formats.simplesigning import CosignFormat
+from service.operations.children import Child, children_of
 from service.operations.decide import require_action
 from service.operations.fanout import Fanout
+from service.operations.finders import COULD_NOT_ASK, Finder, Found, unanswered
 from service.policy.roles import Action
-from service.ports.proofs import ProofsOfTime
 from service.ports.registry import RegistryReader
 from service.ports.store import KeyCatalog
-from service.verification.cosign import (
-    FORMAT,
-    ManifestMalformedError,
-    UnverifiedLayer,
-    judge,
-    unverified_layers,
-)
-from service.verification.verdicts import conclude
+from service.verification import stock
+from service.verification.verdicts import conclude, with_children
 
-_COULD_NOT_ASK = (RegistryUnavailableError, RegistryDeniedError, RegistryNotConfiguredError)
+_LAYERS: Final = CosignFormat.name
 
 
 class _CouldNotTellError(Exception):
@@ -53,40 +43,44 @@ class _CouldNotTellError(Exception):
 class VerifyImages:
     keys: KeyCatalog
     registry: RegistryReader
+    finders: Sequence[Finder]
     fanout: Fanout
-    proofs: ProofsOfTime
 
     def __call__(
         self, caller: Caller, references: Sequence[str], *, recursive: bool
     ) -> Sequence[ImageVerdict]:
         """Return a verdict for each reference, in order.
 
+        With `recursive` an index is verified if it is, and every manifest in it.
+
         Raises:
             ForbiddenError: the caller may not verify.
-            StoreUnavailableError: the pinned keys, or the record that proves a time, could
-                not be read.
+            StoreUnavailableError: the pinned keys could not be read.
         """
         require_action(caller, Action.VERIFY)
-        if recursive:
-            raise InvalidRequestError(
-                "recursive verification is not offered by this version",
-                errors={"recursive": ["must be false"]},
-            )
         keys = [v for purpose in Purpose for v in self.keys.trusted_by_purpose(purpose)]
-        return self.fanout.map(lambda reference: self._image(reference, keys), references)
+        return self.fanout.map(
+            lambda reference: self._image(reference, keys, recursive=recursive), references
+        )
 
-    def _image(self, shown: str, keys: Sequence[KeyVersion]) -> ImageVerdict:
+    def _image(self, shown: str, keys: Sequence[KeyVersion], *, recursive: bool) -> ImageVerdict:
         digest = None
         try:
             reference = Reference.parse(shown)
             digest = self._digest(reference)
-            return self._judged(shown, reference.repository, digest, keys)
+            verdict = self._judged(shown, reference.repository, digest, keys)
+            if recursive:
+                return self._with_children(verdict, reference.repository, digest, keys)
         except InvalidReferenceError as error:
             reason = Reason(ReasonCode.INVALID_REFERENCE, str(error))
-        except _COULD_NOT_ASK as error:
-            reason = _unanswered(error)
+        except IndexNotFollowedError as error:
+            reason = Reason(ReasonCode.INDEX_NOT_FOLLOWED, str(error))
+        except COULD_NOT_ASK as error:
+            reason = unanswered(error)
         except _CouldNotTellError as error:
             reason = error.reason
+        else:
+            return verdict
         return ImageVerdict(shown, digest, Verdict.UNKNOWN, (reason,))
 
     def _digest(self, reference: Reference) -> Digest:
@@ -108,55 +102,77 @@ class VerifyImages:
     def _judged(
         self, shown: str, repository: Repository, digest: Digest, keys: Sequence[KeyVersion]
     ) -> ImageVerdict:
-        manifest = self.registry.manifest(repository, signature_tag(digest))
-        found: list[SignatureVerdict] = []
-        unanswered: list[Reason] = []
-        if manifest is not None:
-            try:
-                layers = unverified_layers(manifest.content)
-            except ManifestMalformedError as error:
-                malformed = Reason(ReasonCode.MANIFEST_MALFORMED, str(error))
-                found.append(SignatureVerdict(FORMAT, stands=False, reason=malformed))
-                layers = ()
-            for layer in layers:
-                try:
-                    found.append(self._layer(layer, repository, digest, keys))
-                except _COULD_NOT_ASK as error:
-                    unanswered.append(_unanswered(error))
-        verdict, reasons = conclude(found, unanswered)
+        """Judge what every place holds of this one manifest."""
+        places = [self._found(finder, repository, digest, keys) for finder in self.finders]
+        found = [signature for place in places for signature in place.signatures]
+        verdict, reasons = conclude(found, [r for place in places for r in place.unanswered])
+        warnings = [
+            *(reason for place in places for reason in place.warnings),
+            *self._other_names(found, repository),
+            *_stock_warnings(found, places),
+        ]
+        return ImageVerdict(shown, digest, verdict, reasons, tuple(found), tuple(warnings))
+
+    def _found(
+        self, finder: Finder, repository: Repository, digest: Digest, keys: Sequence[KeyVersion]
+    ) -> Found:
+        try:
+            return finder(repository, digest, keys)
+        except COULD_NOT_ASK as error:
+            return Found(unanswered=(unanswered(error),))
+
+    def _with_children(
+        self,
+        verdict: ImageVerdict,
+        repository: Repository,
+        digest: Digest,
+        keys: Sequence[KeyVersion],
+    ) -> ImageVerdict:
+        manifest = self.registry.manifest(repository, digest)
+        if manifest is None:
+            text = f"the registry has no {repository}@{digest}"
+            raise _CouldNotTellError(Reason(ReasonCode.IMAGE_NOT_FOUND, text))
+        if manifest.descriptor.media_type not in INDEXES:
+            return verdict
+        children = [
+            self._child(child, repository, keys)
+            for child in children_of(self.registry, repository, manifest.content)
+        ]
+        return with_children(verdict, children)
+
+    def _child(
+        self, child: Child, repository: Repository, keys: Sequence[KeyVersion]
+    ) -> ImageVerdict:
+        digest = child.descriptor.digest
+        judged = self._judged(f"{repository}@{digest}", repository, digest, keys)
+        return replace(judged, platform=child.platform)
+
+    def _other_names(
+        self, found: Sequence[SignatureVerdict], repository: Repository
+    ) -> list[Reason]:
         public = str(self.registry.public_repository(repository))
-        warnings = tuple(
+        return [
             Reason(
                 ReasonCode.IDENTITY_DIFFERS,
                 f"a standing signature names {s.identity}, not {public}",
             )
             for s in found
             if s.stands and not _names(s.identity, public)
-        )
-        return ImageVerdict(shown, digest, verdict, reasons, tuple(found), warnings)
-
-    def _layer(
-        self,
-        layer: UnverifiedLayer,
-        repository: Repository,
-        digest: Digest,
-        keys: Sequence[KeyVersion],
-    ) -> SignatureVerdict:
-        payload = self.registry.blob(repository, layer.digest)
-        if payload is None:
-            text = f"the registry lists the payload {layer.digest} and does not hold it"
-            reason = Reason(ReasonCode.PAYLOAD_UNAVAILABLE, text)
-            return SignatureVerdict(FORMAT, stands=False, reason=reason)
-        return judge(layer, payload, digest=digest, keys=keys, proofs=self.proofs)
+        ]
 
 
-def _unanswered(error: ServiceError) -> Reason:
-    return Reason(ReasonCode(error.code), str(error), error.retry_after)
+def _stock_warnings(
+    found: Sequence[SignatureVerdict], places: Sequence[Found]
+) -> tuple[Reason, ...]:
+    layers = [signature for signature in found if signature.format == _LAYERS]
+    listed = [one for place in places for one in place.listed]
+    return stock.warnings(layers, listed, by_tag=any(place.listed_by_tag for place in places))
 
 
 def _names(identity: str | None, repository: str) -> bool:
+    """Whether the name is of this repository. A format without names claims no other."""
     if identity is None:
-        return False
+        return True
     try:
         return str(Reference.parse(identity).repository) == repository
     except InvalidReferenceError:

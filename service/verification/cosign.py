@@ -17,7 +17,7 @@ from typing import Any
 from service.domain.digests import Digest
 from service.domain.keys import KeyVersion, Purpose
 from service.domain.limits import MAX_SIGNATURE_LAYERS
-from service.domain.public_keys import SignatureInvalidError, public_key
+from service.domain.public_keys import public_key
 from service.domain.verdicts import Reason, ReasonCode, SignatureVerdict
 from service.formats.simplesigning import (
     SCHEMES,
@@ -28,6 +28,7 @@ from service.formats.simplesigning import (
     parse_payload,
 )
 from service.ports.proofs import ProofsOfTime, VerifiedSignature
+from service.verification.signers import signer_of
 from service.verification.trust import trust
 
 FORMAT = CosignFormat.name
@@ -102,7 +103,10 @@ def judge(
         return _fails(ReasonCode.PAYLOAD_MALFORMED, str(error))
     if claim.unverified_digest != digest:
         return _fails(ReasonCode.WRONG_DIGEST, f"the signature is for {claim.unverified_digest}")
-    signer = next((key for key in keys if _verifies(key, payload, signature)), None)
+    signer = signer_of(
+        keys,
+        lambda key: public_key(key.public_key).verify(SCHEMES[key.algorithm], payload, signature),
+    )
     if signer is None:
         return _fails(
             ReasonCode.UNTRUSTED_KEY, "it does not verify under any key that is trusted here"
@@ -117,14 +121,6 @@ def judge(
         version=signer.version,
         identity=claim.unverified_identity,
     )
-
-
-def _verifies(key: KeyVersion, payload: bytes, signature: bytes) -> bool:
-    try:
-        public_key(key.public_key).verify(SCHEMES[key.algorithm], payload, signature)
-    except SignatureInvalidError:
-        return False
-    return True
 
 
 def _fails(code: ReasonCode, text: str) -> SignatureVerdict:

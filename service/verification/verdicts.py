@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from service.domain.verdicts import Reason, ReasonCode, SignatureVerdict, Verdict
+from service.domain.verdicts import ImageVerdict, Reason, ReasonCode, SignatureVerdict, Verdict
 
 
 def conclude(
@@ -25,6 +26,33 @@ def conclude(
         return Verdict.REJECTED, reasons
     return Verdict.UNSIGNED, (
         Reason(ReasonCode.NO_SIGNATURE, "the registry answered, and it holds no signature"),
+    )
+
+
+def with_children(index: ImageVerdict, children: Sequence[ImageVerdict]) -> ImageVerdict:
+    """Return the verdict of an index with those of its manifests: as bad as the worst of them.
+
+    Clients differ in which of them they check, so that one that is not verified is enough for
+    somebody to run what nobody has signed.
+    """
+    lacking = [child for child in children if child.verdict is not Verdict.VERIFIED]
+    verdicts = {index.verdict, *(child.verdict for child in lacking)}
+    # A no is a no, whatever else nobody could tell.
+    order = (Verdict.REJECTED, Verdict.UNSIGNED, Verdict.UNKNOWN, Verdict.VERIFIED)
+    worst = next(verdict for verdict in order if verdict in verdicts)
+    told = [
+        Reason(
+            ReasonCode.CHILD_NOT_VERIFIED,
+            f"{child.digest} ({child.platform or 'no platform'}) is {child.verdict}",
+            next((r.retry_after for r in child.reasons if r.retry_after is not None), None),
+        )
+        for child in lacking
+    ]
+    good = index.verdict is Verdict.VERIFIED
+    reasons = (*told, *index.reasons) if good else (*index.reasons, *told)
+    warnings = _distinct([*index.warnings, *(w for child in children for w in child.warnings)])
+    return replace(
+        index, verdict=worst, reasons=reasons, warnings=warnings, children=tuple(children)
     )
 
 

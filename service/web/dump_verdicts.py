@@ -18,6 +18,15 @@ _COULD_NOT_READ: Final = frozenset(
 
 
 def image_verdict(found: ImageVerdict) -> dict[str, Any]:
+    body = _verdict(found)
+    body["n_of_n"] = found.n_of_n
+    body["children"] = [
+        {"platform": child.platform, **_verdict(child)} for child in found.children or ()
+    ]
+    return body
+
+
+def _verdict(found: ImageVerdict) -> dict[str, Any]:
     return {
         "reference": found.reference,
         "digest": None if found.digest is None else str(found.digest),
@@ -32,6 +41,8 @@ def _reason(reason: Reason) -> dict[str, Any]:
     body: dict[str, Any] = {"code": reason.code, "text": reason.text}
     if reason.retry_after is not None:
         body["retry_after"] = reason.retry_after
+    if reason.cure is not None:
+        body["cure"] = reason.cure
     return body
 
 

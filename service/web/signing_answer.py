@@ -62,7 +62,9 @@ def _item(
         "reference": item.reference,
         "digest": None if item.digest is None else f"sha256:{item.digest.hex}",
         "signatures": signatures,
-        "children": [_item(child, artifact) for child in item.children],
+        "children": [
+            {"platform": child.platform, **_item(child, artifact)} for child in item.children
+        ],
         "error": None if item.error is None else _error(item.error),
     }
 

@@ -16,10 +16,12 @@ import pytest
 
 from service.domain.digests import Digest
 from tests.support.product import Product
+from tests.support.registry import OCI_INDEX, OCI_MANIFEST
 
 OURS = 20
 FOREIGN = 6
 SETTLE_SECONDS = 45
+EMPTY = str(Digest.of(b"{}"))
 ANNOTATION = "dev.cosignproject.cosign/signature"
 
 
@@ -53,9 +55,36 @@ def foreign_write(product: Product, repository: str, digest: Digest, number: int
     images.push_manifest(repository, f"sha256-{digest.hex}.sig", json.dumps(manifest).encode())
 
 
+def foreign_referrer(product: Product, repository: str, digest: Digest, number: int) -> None:
+    """Push a manifest and list it: read the index, dawdle, write it back with one more."""
+    images = product.images
+    subject = {"mediaType": OCI_MANIFEST, "size": 401, "digest": str(digest)}
+    empty = {"mediaType": "application/vnd.oci.empty.v1+json", "size": 2, "digest": EMPTY}
+    manifest = json.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "artifactType": "application/vnd.example.foreign",
+            "config": empty,
+            "layers": [empty],
+            "subject": subject,
+            "annotations": {"foreign": str(number), "nonce": uuid.uuid4().hex},
+        }
+    ).encode()
+    pushed = images.push_manifest(repository, str(Digest.of(manifest)), manifest)
+    listed = images.referrer_entries(repository, digest)
+    time.sleep(0.3)
+    entry = {"mediaType": OCI_MANIFEST, "size": len(manifest), "digest": str(pushed)}
+    index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [*listed, entry]}
+    images.push_manifest(repository, f"sha256-{digest.hex}", json.dumps(index).encode(), OCI_INDEX)
+
+
 def ours_at_the_registry(product: Product, repository: str, digest: Digest) -> set[str]:
+    """Return the digests of the manifests that are listed, and the signatures in the layers."""
     layers = product.images.signature_layers(repository, digest)
-    return {str(dict(layer["annotations"])[ANNOTATION]) for layer in layers}  # type: ignore[call-overload]
+    entries = product.images.referrer_entries(repository, digest)
+    in_layers = {str(dict(layer["annotations"])[ANNOTATION]) for layer in layers}  # type: ignore[call-overload]
+    return in_layers | {str(entry["digest"]) for entry in entries}
 
 
 @pytest.mark.timeout(150)
@@ -66,43 +95,62 @@ def test_every_signature_of_ours_is_there_at_the_end(product: Product) -> None:
     # Once, beforehand: docker-registry mixes up concurrent uploads of one blob.
     product.images.push_blob(repository, b"{}")
 
-    def ours(number: int) -> str:
+    def ours(number: int) -> tuple[str, str]:
         answer = product.sign(image, annotations={"build": str(number)})
         assert answer.status == 201, answer.body
-        made = answer.body["results"][0]["signatures"][0]
-        assert made["attachment"]["state"] in ("attached", "pending")
-        return str(made["signature"])
+        layer, bundle = answer.body["results"][0]["signatures"]
+        for made in (layer, bundle):
+            assert made["attachment"]["state"] in ("attached", "pending")
+        return str(layer["signature"]), str(bundle["id"])
 
-    with ThreadPoolExecutor(OURS + FOREIGN) as pool:
+    with ThreadPoolExecutor(OURS + 2 * FOREIGN) as pool:
         foreign = [
-            pool.submit(foreign_write, product, repository, digest, n) for n in range(FOREIGN)
+            pool.submit(write, product, repository, digest, n)
+            for n in range(FOREIGN)
+            for write in (foreign_write, foreign_referrer)
         ]
-        wanted = set(pool.map(ours, range(OURS)))
+        made = list(pool.map(ours, range(OURS)))
         for future in foreign:
             future.result()
+    wanted = {signature for signature, _ in made}
     assert len(wanted) == OURS
 
     deadline = time.monotonic() + SETTLE_SECONDS
-    while not wanted <= ours_at_the_registry(product, repository, digest):
+    while not wanted | bundles(product, made) <= ours_at_the_registry(product, repository, digest):
         assert time.monotonic() < deadline, "a signature of ours was not put back"
         time.sleep(0.5)
     layers = product.images.signature_layers(repository, digest)
     assert len([1 for layer in layers]) >= OURS
-    assert product.verdict(image)["verdict"] == "verified"
+    verdict = product.verdict(image)
+    assert verdict["verdict"] == "verified"
+    good = [one["format"] for one in verdict["signatures"] if one["outcome"] == "verified"]
+    assert (good.count("cosign"), good.count("bundle")) == (OURS, OURS)
+
+
+def bundles(product: Product, made: list[tuple[str, str]]) -> set[str]:
+    """Return the digests of the bundles' manifests; `pending` is none that could be listed."""
+    found = [
+        product.call("GET", f"/v1/signatures/{bundle}", who="auditor").body for _, bundle in made
+    ]
+    return {str(one["attachment"]["digest"] or "pending") for one in found}
 
 
 @pytest.mark.timeout(90)
-def test_a_signature_overwritten_after_it_was_confirmed_is_put_back(product: Product) -> None:
+@pytest.mark.parametrize("form", ["cosign", "bundle"])
+def test_a_signature_overwritten_after_it_was_confirmed_is_put_back(
+    product: Product, form: str
+) -> None:
     repository = f"race/{uuid.uuid4().hex[:12]}"
     digest = product.images.push_image(repository, "1.0", {"x": uuid.uuid4().bytes})
     image = f"{product.registry}/{repository}@{digest}"
-    made = product.sign(image).body["results"][0]["signatures"][0]
+    made = product.sign(image, formats=[form]).body["results"][0]["signatures"][0]
     assert made["attachment"]["state"] == "attached"
-    tag = f"sha256-{digest.hex}.sig"
+    suffix, emptied = (".sig", "layers") if form == "cosign" else ("", "manifests")
+    tag = f"sha256-{digest.hex}{suffix}"
     held = product.images.get_manifest(repository, tag)
     assert held is not None
-    emptied = {**json.loads(held.content), "layers": []}
-    product.images.push_manifest(repository, tag, json.dumps(emptied).encode())
+    content = json.dumps({**json.loads(held.content), emptied: []}).encode()
+    product.images.push_manifest(repository, tag, content, held.media_type)
     assert product.verdict(image)["verdict"] == "unsigned"
     deadline = time.monotonic() + SETTLE_SECONDS
     while product.verdict(image)["verdict"] != "verified":

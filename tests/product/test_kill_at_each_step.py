@@ -93,7 +93,9 @@ def wait_until_ready(product: Product, log: Path) -> None:
     raise AssertionError(f"the service did not get ready:\n{log.read_text()}")
 
 
-def sign_until_done(product: Product, image: str, key: str, *, force: bool) -> dict[str, object]:
+def sign_until_done(
+    product: Product, image: str, key: str, *, force: bool
+) -> list[dict[str, object]]:
     """Retry as a build system would, with the same Idempotency-Key, honouring Retry-After."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while time.monotonic() < deadline:
@@ -103,7 +105,7 @@ def sign_until_done(product: Product, image: str, key: str, *, force: bool) -> d
             time.sleep(0.2)
             continue
         if answer.status == 201:
-            return dict(answer.body["results"][0]["signatures"][0])
+            return list(answer.body["results"][0]["signatures"])
         assert answer.status in (409, 503), answer.body
         assert "Retry-After" in answer.headers
         time.sleep(min(float(answer.headers["Retry-After"]), 1.0))
@@ -140,22 +142,29 @@ def killed(faulty: Faulty, step: int, *, force: bool) -> Attempt:
     return Attempt(step, force, repository, digest, image, key)
 
 
-def assert_recorded_once(faulty: Faulty, attempt: Attempt, signature_id: object) -> None:
-    """One signature for the image, one log entry for it, and one audit event."""
+def assert_recorded_once(faulty: Faulty, attempt: Attempt, made: list[dict[str, object]]) -> None:
+    """One signature of each format for the image, one log entry for each, and one audit event."""
     entries = faulty.query(
         "SELECT s.id, count(l.seq) FROM signatures s "
         "LEFT JOIN log_entries l ON l.signature_id = s.id "
         "WHERE s.digest LIKE :digest GROUP BY s.id",
         digest=f"%{attempt.digest.hex}",
     )
-    assert entries == [(signature_id, 1)], attempt
-    events = faulty.query(
-        "SELECT count(*) FROM audit_events "
-        "WHERE CAST(body AS TEXT) LIKE :id AND CAST(body AS TEXT) LIKE :action",
-        id=f"%{signature_id}%",
-        action="%signature.made%",
-    )
-    assert events == [(1,)], attempt
+    assert sorted(entries) == sorted((one["id"], 1) for one in made), attempt
+    assert [one["format"] for one in made] == ["cosign", "bundle"]
+    for one in made:
+        events = faulty.query(
+            "SELECT count(*) FROM audit_events "
+            "WHERE CAST(body AS TEXT) LIKE :id AND CAST(body AS TEXT) LIKE :action",
+            id=f"%{one['id']}%",
+            action="%signature.made%",
+        )
+        assert events == [(1,)], attempt
+
+
+def verified_formats(product: Product, image: str) -> list[str]:
+    found = product.verdict(image)["signatures"]
+    return sorted(one["format"] for one in found if one["outcome"] == "verified")
 
 
 @pytest.mark.timeout(240)
@@ -170,10 +179,11 @@ def test_a_worker_killed_after_any_step_loses_and_duplicates_nothing(faulty: Fau
         time.sleep(0.5)
     for attempt in attempts:
         made = sign_until_done(product, attempt.image, attempt.key, force=attempt.force)
-        assert_recorded_once(faulty, attempt, made["id"])
+        assert_recorded_once(faulty, attempt, made)
         # The order of a dead request is delivered by the worker once its lease has run out.
         deadline = time.monotonic() + SETTLE_SECONDS
-        while product.verdict(attempt.image)["verdict"] != "verified":
+        while verified_formats(product, attempt.image) != ["bundle", "cosign"]:
             assert time.monotonic() < deadline, attempt
             time.sleep(0.5)
         assert len(product.images.signature_layers(attempt.repository, attempt.digest)) == 1
+        assert len(product.images.referrer_entries(attempt.repository, attempt.digest)) == 1

@@ -13,6 +13,7 @@ import urllib3
 
 from service.domain.digests import Digest
 from tests.support.product import Product
+from tests.support.registry import OCI_MANIFEST
 
 
 def reference(product: Product, repository: str, digest: Digest, tag: str | None = None) -> str:
@@ -63,8 +64,8 @@ def test_a_signed_image_is_verified_by_us_and_by_openssl_over_what_the_registry_
     result = answer.body["results"][0]
     assert result["digest"] == str(digest)
     assert result["error"] is None
-    (made,) = result["signatures"]
-    assert made["format"] == "cosign"
+    made, bundle = result["signatures"]
+    assert (made["format"], bundle["format"]) == ("cosign", "bundle")
     assert made["key"] == "release"
     assert made["key_version"] == 1
     assert made["algorithm"] == "ecdsa-p256-sha256"
@@ -83,7 +84,47 @@ def test_a_signed_image_is_verified_by_us_and_by_openssl_over_what_the_registry_
     verdict = product.verdict(image)
     assert verdict["verdict"] == "verified"
     assert verdict["reasons"][0]["code"] == "signature-valid"
-    assert verdict["signatures"][0]["key"] == "release"
+    assert [(s["format"], s["key"]) for s in verdict["signatures"]] == [
+        ("cosign", "release"),
+        ("bundle", "release"),
+    ]
+    assert verdict["warnings"] == []
+
+
+def test_a_bundle_lies_at_the_registry_as_it_was_answered(product: Product) -> None:
+    repository, image, digest = fresh(product)
+    (made,) = product.sign(image, formats=["bundle"]).body["results"][0]["signatures"]
+    assert made["attachment"]["state"] == "attached"
+    (entry,) = product.images.referrer_entries(repository, digest)
+    assert entry["digest"] == made["attachment"]["digest"]
+    assert entry["artifactType"] == "application/vnd.dev.sigstore.bundle.v0.3+json"
+    stored = product.images.get_manifest(repository, str(entry["digest"]))
+    assert stored is not None
+    manifest = json.loads(stored.content)
+    held = product.images.get_manifest(repository, str(digest))
+    assert held is not None
+    assert manifest["subject"] == {
+        "mediaType": held.media_type,
+        "size": len(held.content),
+        "digest": str(digest),
+    }
+    assert manifest["annotations"] == entry["annotations"]
+    content = product.images.get_blob(repository, manifest["layers"][0]["digest"])
+    assert content is not None
+    envelope = json.loads(content)["dsseEnvelope"]
+    assert envelope["payload"] == made["payload"]
+    assert [one["sig"] for one in envelope["signatures"]] == [made["signature"]]
+    statement = json.loads(base64.b64decode(made["payload"]))
+    assert statement["predicateType"] == "https://sigstore.dev/cosign/sign/v1"
+    assert statement["subject"][0]["digest"] == {"sha256": digest.hex}
+    verdict = product.verdict(image)
+    assert [(s["format"], s["outcome"]) for s in verdict["signatures"]] == [("bundle", "verified")]
+
+
+def test_formats_that_cannot_be_made_are_refused(product: Product) -> None:
+    _, image, _ = fresh(product)
+    refused = product.sign(image, formats=["cosign", "pgp"])
+    assert (refused.status, refused.body["code"]) == (422, "unsupported-format")
 
 
 def test_signing_again_returns_the_signature_that_stands_and_adds_no_layer(
@@ -110,14 +151,19 @@ def test_a_signature_that_was_deleted_at_the_registry_is_put_back_by_signing_aga
     product: Product,
 ) -> None:
     repository, image, digest = fresh(product)
-    made = product.sign(image).body["results"][0]["signatures"][0]
-    held = made["attachment"]["digest"]
-    gone = urllib3.request("DELETE", f"http://{product.registry}/v2/{repository}/manifests/{held}")
-    assert gone.status == 202
-    assert product.verdict(image)["verdict"] == "unsigned"
+    for made in product.sign(image).body["results"][0]["signatures"]:
+        held = made["attachment"]["digest"]
+        path = f"http://{product.registry}/v2/{repository}/manifests/{held}"
+        assert urllib3.request("DELETE", path).status == 202
+    verdict = product.verdict(image)
+    assert verdict["verdict"] == "unsigned"
+    assert [warning["code"] for warning in verdict["warnings"]] == ["dead-referrer"]
     assert product.sign(image).status == 201
-    assert product.verdict(image)["verdict"] == "verified"
+    verdict = product.verdict(image)
+    assert (verdict["verdict"], verdict["warnings"]) == ("verified", [])
+    assert len(verdict["signatures"]) == 2
     assert len(sig_manifest(product, repository, digest)["layers"]) == 1
+    assert len(product.images.referrer_entries(repository, digest)) == 1
 
 
 def test_a_batch_keeps_its_order_and_one_bad_item_fails_alone(product: Product) -> None:
@@ -164,10 +210,20 @@ def test_a_thousand_digests_are_signed_in_one_request_without_a_registry(
 def test_the_artifact_of_an_unattached_signature_can_be_pushed_by_the_caller(
     product: Product,
 ) -> None:
-    repository, image, _ = fresh(product)
-    made = product.sign(image, attach=False).body["results"][0]["signatures"][0]
+    repository, image, digest = fresh(product)
+    described = {"media_type": OCI_MANIFEST, "size": 401}
+    body = {"images": [{"reference": image, "descriptor": described}], "attach": False}
+    answer = product.call("POST", "/v1/signatures", body)
+    made, bundle = answer.body["results"][0]["signatures"]
     assert product.verdict(image)["verdict"] == "unsigned"
-    artifact = made["artifact"]
+    artifact, referrer = made["artifact"], bundle["artifact"]
+    assert referrer["tag"] is None
+    assert referrer["subject"] == {**described, "digest": str(digest)}
+    manifest = json.loads(base64.b64decode(referrer["manifest"]["content"]))
+    assert manifest["subject"]["size"] == 401
+    assert [manifest["config"]["digest"], manifest["layers"][0]["digest"]] == [
+        blob["digest"] for blob in referrer["blobs"]
+    ]
     base = f"http://{product.registry}/v2/{repository}"
     for blob in artifact["blobs"]:
         content = base64.b64decode(blob["content"])
@@ -271,11 +327,11 @@ def test_keys_of_other_purposes_do_not_sign_images(product: Product) -> None:
 
 def test_what_was_signed_is_on_record_for_those_who_may_see_it(product: Product) -> None:
     repository, image, digest = fresh(product)
-    made = product.sign(image).body["results"][0]["signatures"][0]
+    made, bundle = product.sign(image).body["results"][0]["signatures"]
     listed = product.call(
         "GET", f"/v1/signatures?repository={product.registry}/{repository}", who="auditor"
     )
-    assert [s["id"] for s in listed.body["items"]] == [made["id"]]
+    assert {s["id"] for s in listed.body["items"]} == {made["id"], bundle["id"]}
     one = product.call("GET", f"/v1/signatures/{made['id']}", who="auditor")
     assert one.body["digest"] == str(digest)
     attachments = product.call("GET", "/v1/attachments?state=attached", who="auditor")

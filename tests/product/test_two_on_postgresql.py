@@ -50,15 +50,16 @@ def test_two_replicas_share_keys_and_records_and_lose_no_attachment(
         # Both replicas were asked for each of the eight statements: one signature stands.
         assert len(set(signatures)) == 8
         deadline = time.monotonic() + SETTLE_SECONDS
-        while len(one.images.signature_layers(repository, digest)) < 8:
+        lists = (one.images.signature_layers, one.images.referrer_entries)
+        while min(len(listed(repository, digest)) for listed in lists) < 8:
             assert time.monotonic() < deadline
             time.sleep(0.5)
-        assert len(one.images.signature_layers(repository, digest)) == 8
+        assert [len(listed(repository, digest)) for listed in lists] == [8, 8]
         assert one.verdict(image)["verdict"] == two.verdict(image)["verdict"] == "verified"
         listed = two.call(
             "GET", f"/v1/signatures?repository={one.registry}/{repository}", who="auditor"
         )
-        assert len(listed.body["items"]) == 8
+        assert len(listed.body["items"]) == 16
     finally:
         assert stop_dev(second) == 0
         assert stop_dev(first) == 0

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.domain.keys import Scheme
-from service.domain.log import LogProof, Promise
+from service.domain.log import Promise
 from service.domain.public_keys import public_key
 from service.translog import rekor
 from service.translog.checkpoints import open_checkpoint, rekor_origin
@@ -31,7 +31,7 @@ from service.translog.logged import (
 )
 from service.translog.prooffile import HEADER, ProofFile
 from service.translog.trustedroot import LogKey, tlogs
-from tests.support.samples import sample, sample_json, sample_spki
+from tests.support.samples import sample, sample_json, sample_proof, sample_spki
 
 LOG = "log.example.test"
 IMAGE_KEY = sample_spki("image-key.pub")
@@ -45,29 +45,6 @@ def decoded(text: str) -> bytes:
 def pae(payload: bytes) -> bytes:
     kind = "application/vnd.in-toto+json"
     return f"DSSEv1 {len(kind)} {kind} {len(payload)} ".encode() + payload
-
-
-def sample_proof(form: str) -> LogProof:
-    document = sample_json(f"bundle-log{form}.json")
-    (entry,) = document["verificationMaterial"]["tlogEntries"]
-    proof = entry["inclusionProof"]
-    promise = None
-    if form == "v1":
-        signature = decoded(entry["inclusionPromise"]["signedEntryTimestamp"])
-        promise = Promise(int(entry["integratedTime"]), signature, log_id(LOG_KEY))
-    return LogProof(
-        entry=sample(f"bundle-log{form}-body.json").rstrip(b"\n"),
-        tree_id=1,
-        index=2,
-        tree_size=3,
-        root=decoded(proof["rootHash"]),
-        hashes=tuple(decoded(one) for one in proof["hashes"]),
-        checkpoint=sample("bundle-logv2-checkpoint.txt").decode(),
-        rekor_checkpoint=sample("bundle-logv1-checkpoint.txt").decode(),
-        log_id=log_id(LOG_KEY),
-        integrated_time=1795469769,
-        promise=promise,
-    )
 
 
 def test_the_body_of_a_sig_is_the_samples() -> None:

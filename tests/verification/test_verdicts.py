@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain.verdicts import Reason, ReasonCode, SignatureVerdict, Verdict
-from service.verification.verdicts import conclude
+from service.domain.digests import Digest
+from service.domain.verdicts import ImageVerdict, Reason, ReasonCode, SignatureVerdict, Verdict
+from service.verification.verdicts import conclude, with_children
 
 GOOD = SignatureVerdict("cosign", stands=True, reason=Reason(ReasonCode.SIGNATURE_VALID, "good"))
 BAD = SignatureVerdict("cosign", stands=False, reason=Reason(ReasonCode.UNTRUSTED_KEY, "bad"))
@@ -40,3 +44,48 @@ def test_silence_never_becomes_a_no(
         assert verdict is Verdict.UNKNOWN
         assert reasons[0].retry_after == 30.0
     assert (verdict is Verdict.VERIFIED) is (GOOD in found)
+
+
+def image(verdict: Verdict, *reasons: Reason) -> ImageVerdict:
+    return ImageVerdict("r/a", Digest("1" * 64), verdict, reasons, platform="linux/arm64")
+
+
+@pytest.mark.parametrize(
+    ("index", "children", "expected", "told"),
+    [
+        ("verified", ["verified", "verified"], "verified", "2 of 2"),
+        ("verified", [], "verified", "0 of 0"),
+        ("verified", ["verified", "unsigned"], "unsigned", "1 of 2"),
+        ("verified", ["rejected", "unsigned"], "rejected", "0 of 2"),
+        ("verified", ["unknown", "verified"], "unknown", "1 of 2"),
+        ("verified", ["unknown", "unsigned"], "unsigned", "0 of 2"),
+        ("unsigned", ["verified", "verified"], "unsigned", "2 of 2"),
+        ("unknown", ["verified"], "unknown", "1 of 1"),
+        ("unknown", ["rejected"], "rejected", "0 of 1"),
+    ],
+)
+def test_an_index_is_as_good_as_the_worst_of_what_is_in_it(
+    index: str, children: list[str], expected: str, told: str
+) -> None:
+    whole = with_children(image(Verdict(index)), [image(Verdict(child)) for child in children])
+    assert (whole.verdict, whole.n_of_n) == (Verdict(expected), told)
+    lacking = [r for r in whole.reasons if r.code is ReasonCode.CHILD_NOT_VERIFIED]
+    assert len(lacking) == len([child for child in children if child != "verified"])
+
+
+def test_why_a_child_is_not_verified_comes_first_and_says_when_to_ask_again() -> None:
+    whole = with_children(image(Verdict.VERIFIED, GOOD.reason), [image(Verdict.UNKNOWN, SILENT)])
+    assert whole.reasons[0].code is ReasonCode.CHILD_NOT_VERIFIED
+    assert whole.reasons[0].retry_after == 30.0
+    assert "linux/arm64" in whole.reasons[0].text
+    assert whole.reasons[1:] == (GOOD.reason,)
+
+
+def test_warnings_of_children_are_warnings_of_the_whole() -> None:
+    warned = replace(image(Verdict.VERIFIED), warnings=(Reason(ReasonCode.DEAD_REFERRER, "x"),))
+    whole = with_children(image(Verdict.VERIFIED), [warned, warned])
+    assert [reason.code for reason in whole.warnings] == [ReasonCode.DEAD_REFERRER]
+
+
+def test_without_recursion_there_is_nothing_to_count() -> None:
+    assert image(Verdict.VERIFIED).n_of_n is None

@@ -32,7 +32,7 @@ class AttachmentStatusSchema(Schema):
     signature_id = fields.String(required=True, metadata=about("The signature attached."))
     repository = fields.String(required=True, metadata=about("With the registry's host."))
     digest = fields.String(required=True, metadata=about("Digest of the image."))
-    format = fields.String(required=True, metadata=about("`cosign`."))
+    format = fields.String(required=True, metadata=about("As in `cosign` or `bundle`."))
     state = fields.String(
         required=True, metadata=about("`attached`, `pending`, or `failed`: parked.")
     )

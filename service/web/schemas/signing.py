@@ -62,7 +62,10 @@ class SigningRequestSchema(Schema):
     formats = fields.List(
         fields.String(validate=[validate.Length(1, MAX_FORMAT_CHARS), printable]),
         validate=[validate.Length(1, MAX_FORMATS), unique("format")],
-        metadata=about("Signature formats; the key's default if left out. `cosign` is known."),
+        metadata=about(
+            "`cosign` and `bundle` are known, and are the default: cosign 3 looks at no `.sig` "
+            "signature where an image carries anybody's bundle."
+        ),
     )
     annotations = fields.Dict(
         keys=fields.String(validate=[validate.Length(1, MAX_ANNOTATION_KEY_CHARS), _own_name]),
@@ -179,11 +182,14 @@ class LogProofSchema(Schema):
 
 class MadeSignatureSchema(Schema):
     id = fields.String(required=True, metadata=about("Identifies the signature."))
-    format = fields.String(required=True, metadata=about("`cosign`."))
+    format = fields.String(required=True, metadata=about("As in `cosign` or `bundle`."))
     key = fields.String(required=True, metadata=about("Name of the key."))
     key_version = fields.Integer(required=True, metadata=about("Version of the key."))
     algorithm = fields.String(required=True, metadata=about("As in `ecdsa-p256-sha256`."))
-    payload = fields.String(required=True, metadata=about("The exact bytes signed, in base64."))
+    payload = fields.String(
+        required=True,
+        metadata=about("The exact bytes signed, in base64; for `bundle` the in-toto statement."),
+    )
     signature = fields.String(required=True, metadata=about("The signature, in base64."))
     created_at = fields.DateTime(required=True, metadata=about("When it was first made."))
     artifact = fields.Nested(
@@ -221,12 +227,18 @@ class SignedItemSchema(Schema):
         metadata=about("One for each format; empty where the item failed."),
     )
     children = fields.List(
-        fields.Nested("SignedItemSchema"),
+        fields.Nested("ChildItemSchema"),
         required=True,
-        metadata=about("With `recursive`: the manifests of the index."),
+        metadata=about("With `recursive`: the manifests of the index, however deep, each once."),
     )
     error = fields.Nested(
         ItemErrorSchema, required=True, allow_none=True, metadata=about("Why the item failed.")
+    )
+
+
+class ChildItemSchema(SignedItemSchema):
+    platform = fields.String(
+        required=True, allow_none=True, metadata=about("As in `linux/arm64/v8`.")
     )
 
 

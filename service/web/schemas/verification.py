@@ -52,10 +52,11 @@ class ReasonSchema(Schema):
     retry_after = fields.Float(
         metadata=about("Seconds that the registry asked to wait, where it gave any.")
     )
+    cure = fields.String(metadata=about("What to do, where that is more than to sign."))
 
 
 class SignatureVerdictSchema(Schema):
-    format = fields.String(required=True, metadata=about("`cosign`."))
+    format = fields.String(required=True, metadata=about("As in `cosign` or `bundle`."))
     key = fields.String(
         required=True, allow_none=True, metadata=about("The key that made it, where it is ours.")
     )
@@ -76,7 +77,7 @@ class SignatureVerdictSchema(Schema):
     reason = fields.Nested(ReasonSchema, required=True, metadata=about("Why."))
 
 
-class ImageVerdictSchema(Schema):
+class VerdictSchema(Schema):
     reference = fields.String(required=True, metadata=about("As the caller wrote it."))
     digest = fields.String(
         required=True, allow_none=True, metadata=about("What was verified; null if unresolved.")
@@ -101,6 +102,27 @@ class ImageVerdictSchema(Schema):
         fields.Nested(ReasonSchema),
         required=True,
         metadata=about("What does not change the verdict and should be known."),
+    )
+
+
+class ChildVerdictSchema(VerdictSchema):
+    platform = fields.String(
+        required=True, allow_none=True, metadata=about("As in `linux/arm64/v8`.")
+    )
+
+
+class ImageVerdictSchema(VerdictSchema):
+    n_of_n = fields.String(
+        required=True,
+        allow_none=True,
+        metadata=about(
+            "With `recursive`, of an index: how many of its manifests are verified, as in `2 of 3`."
+        ),
+    )
+    children = fields.List(
+        fields.Nested(ChildVerdictSchema),
+        required=True,
+        metadata=about("With `recursive`: the manifests of the index, each with its verdict."),
     )
 
 
