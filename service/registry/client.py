@@ -150,10 +150,15 @@ class OCIClient:
         Raises:
             RegistryUnavailableError, RegistryDeniedError: nobody knows.
         """
-        answer = self.session(repository).request(
-            "HEAD", _blob_path(repository, digest), Access.push(repository), deadline=deadline
-        )
-        if answer.status == _NOT_FOUND and head_says_absent(answer):
+        path, access = _blob_path(repository, digest), Access.push(repository)
+        answer = self.session(repository).request("HEAD", path, access, deadline=deadline)
+        if answer.status == _NOT_FOUND and not head_says_absent(answer):
+            # A 404 without a body may be anybody's: the body says whose it is.
+            answer = self.session(repository).request(
+                "GET", path, access, max_bytes=MAX_BLOB_BYTES, deadline=deadline
+            )
+            return self._found(answer, "a question for a blob")
+        if answer.status == _NOT_FOUND:
             return False
         if answer.status != _OK:
             raise self.refusal(answer, "a question for a blob")

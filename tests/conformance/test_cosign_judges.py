@@ -1,4 +1,4 @@
-"""cosign, the reference verifier and a foreign writer, on what we attach (`make conformance`).
+"""cosign, the reference verifier and a foreign writer, on our `.sig` (`make conformance`).
 
 Not part of `make test`: building cosign takes minutes and needs Go.
 """
@@ -6,111 +6,20 @@ Not part of `make test`: building cosign takes minutes and needs Go.
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from service.domain.digests import Digest
+from tests.support.cosign import Cosign
 from tests.support.product import Product
 
 ALGORITHMS = ["ec-p256", "ec-p384", "rsa-2048", "rsa-3072", "rsa-4096", "ed25519"]
 
 
-@dataclass(frozen=True)
-class Cosign:
-    program: str
-    home: Path
-
-    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        env = {"HOME": str(self.home), "PATH": os.environ["PATH"], "COSIGN_PASSWORD": ""}
-        return subprocess.run(
-            [self.program, *words],
-            env=env,
-            cwd=self.home,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    def verify(self, key: Path, image: str) -> subprocess.CompletedProcess[str]:
-        return self.run(
-            *("verify", "--key", str(key), "--insecure-ignore-tlog"),
-            *("--allow-http-registry", image),
-        )
-
-    def sign(self, key: Path, image: str) -> None:
-        """Sign as anybody's pipeline without a transparency log would."""
-        done = self.run(
-            *("sign", "--key", str(key), "--yes", "--use-signing-config=false"),
-            *("--tlog-upload=false", "--new-bundle-format=false", "--allow-http-registry", image),
-        )
-        assert done.returncode == 0, done.stderr
-
-    def new_key(self, name: str) -> tuple[Path, Path]:
-        """Return the files of a private and a public key."""
-        done = self.run("generate-key-pair", "--output-key-prefix", name)
-        assert done.returncode == 0, done.stderr
-        return self.home / f"{name}.key", self.home / f"{name}.pub"
-
-
-@pytest.fixture(scope="module")
-def cosign(tmp_path_factory: pytest.TempPathFactory) -> Cosign:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    clients = os.environ.get("SEALWRIGHT_CLIENTS") or str(cache / "sealwright" / "clients")
-    program = shutil.which("cosign", path=clients) or shutil.which("cosign")
-    assert program is not None, "no cosign: scripts/install-clients"
-    return Cosign(program, tmp_path_factory.mktemp("cosign"))
-
-
-@pytest.fixture(scope="module")
-def signer(product: Product) -> str:
-    """Return the token of a builder that may use every key."""
-    made = product.call(
-        "POST",
-        "/v1/credentials",
-        {
-            "name": "conformance",
-            "person": "conformance",
-            "role": "builder",
-            "repositories": ["**"],
-            "keys": ["*"],
-        },
-        who="admin",
-    )
-    assert made.status == 201, made.body
-    return str(made.body["token"])
-
-
-Sign = Callable[[str, str], None]
-
-
-@pytest.fixture
-def sign(product: Product, signer: str) -> Sign:
-    def one(image: str, key: str = "release") -> None:
-        answer = product.call(
-            "POST",
-            "/v1/signatures",
-            {"images": [{"reference": image}], "key": key},
-            who=None,
-            headers={"Authorization": f"Bearer {signer}"},
-        )
-        assert answer.status == 201, answer.body
-        made = answer.body["results"][0]["signatures"]
-        assert [one["attachment"]["state"] for one in made] == ["attached"]
-
-    return one
-
-
-@pytest.fixture
-def release(product: Product, tmp_path: Path) -> Path:
-    file = tmp_path / "release.pem"
-    file.write_text(product.public_key())
-    return file
+Sign = Callable[..., list[dict[str, object]]]
+SIG: dict[str, object] = {"formats": ["cosign"]}
 
 
 def push(product: Product, name: str) -> tuple[str, Digest]:
@@ -130,7 +39,7 @@ def test_cosign_accepts_what_a_key_of_each_algorithm_signed(
     key = tmp_path / "key.pem"
     key.write_text(product.public_key(f"c-{algorithm}"))
     assert cosign.verify(key, image).returncode != 0  # unsigned
-    sign(image, f"c-{algorithm}")
+    sign(image, f"c-{algorithm}", **SIG)
     done = cosign.verify(key, image)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
@@ -141,7 +50,7 @@ def test_cosign_refuses_another_key(
     product: Product, cosign: Cosign, sign: Sign, release: Path
 ) -> None:
     image, _ = push(product, "other-key")
-    sign(image, "release")
+    sign(image, **SIG)
     _, other = cosign.new_key("other")
     assert cosign.verify(release, image).returncode == 0
     assert cosign.verify(other, image).returncode != 0
@@ -151,7 +60,7 @@ def test_cosign_refuses_a_signature_moved_to_another_image(
     product: Product, cosign: Cosign, sign: Sign, release: Path
 ) -> None:
     image, digest = push(product, "moved")
-    sign(image, "release")
+    sign(image, **SIG)
     registry, repository = product.images, "conformance/moved"
     signatures = registry.get_manifest(repository, f"sha256-{digest.hex}.sig")
     assert signatures is not None
@@ -165,7 +74,7 @@ def test_cosign_refuses_a_payload_that_was_changed(
     product: Product, cosign: Cosign, sign: Sign, release: Path
 ) -> None:
     image, digest = push(product, "changed")
-    sign(image, "release")
+    sign(image, **SIG)
     assert cosign.verify(release, image).returncode == 0
     registry, repository, tag = product.images, "conformance/changed", f"sha256-{digest.hex}.sig"
     stored = registry.get_manifest(repository, tag)
@@ -189,7 +98,7 @@ def test_cosign_and_we_keep_each_others_signatures(
     private, public = cosign.new_key(f"after-{first}")
     writers: list[Callable[[], None]] = [
         lambda: cosign.sign(private, image),
-        lambda: sign(image, "release"),
+        lambda: sign(image, **SIG),
     ]
     for write in writers if first == "cosign" else reversed(writers):
         write()

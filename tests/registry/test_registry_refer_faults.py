@@ -425,3 +425,27 @@ def test_an_empty_list_may_be_null(bench: Bench) -> None:
     with bench.server:
         listed = bench.listed()
     assert (listed.entries, listed.by_tag) == ((), False)
+
+
+def test_a_404_to_a_head_that_says_nothing_is_asked_again_with_a_body(bench: Bench) -> None:
+    # As go-containerregistry's registry answers: plain text by its headers, whatever it is.
+    def mute(request: Received) -> Scripted | None:
+        if request.method == "HEAD" and "/blobs/" in request.path:
+            return Scripted(404, {"Content-Type": "text/plain; charset=utf-8"})
+        if request.method == "GET" and "/blobs/" in request.path:
+            return error(404, "BLOB_UNKNOWN")
+        return None
+
+    bench.registry.fault = mute
+    with bench.server:
+        assert bench.attach().added
+
+
+def test_a_404_that_is_nobodys_is_no_leave_to_go_on(bench: Bench) -> None:
+    bench.registry.fault = lambda got: (
+        Scripted(404, {"Content-Type": "text/html"}, b"<html>")
+        if "/blobs/sha256" in got.path
+        else None
+    )
+    with bench.server, pytest.raises(RegistryUnavailableError):
+        bench.attach()

@@ -163,9 +163,10 @@ class DockerRegistry:
             return digest
         begun = self.request("POST", f"/v2/{repo}/blobs/uploads/")
         assert begun.status == 202, begun.data
+        place = begun.headers["Location"]
         done = self.request(
             "PUT",
-            f"{begun.headers['Location']}&digest={digest}",
+            f"{place}{'&' if '?' in place else '?'}digest={digest}",
             body=content,
             headers={"Content-Type": "application/octet-stream"},
         )

@@ -23,6 +23,7 @@ from service.domain.limits import MAX_BLOB_BYTES
 from service.domain.verdicts import ReasonCode
 from service.formats import dsse
 from service.formats.intoto import signing_statement
+from service.ports.proofs import ProvenTime, VerifiedSignature
 from service.verification.bundle import BundleJudge
 from service.verification.bundles import BundleMalformedError, parse_bundle
 from service.verification.referrers import Judged, UnverifiedReferrer, unverified_referrer
