@@ -9,6 +9,8 @@ from schemathesis.schemas import BaseSchema
 from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
 
 from service.domain.callers import Role
+from service.domain.keys import Purpose
+from service.operations.generate_key import Generation
 from service.web import create_app
 from service.web.openapi import document
 from tests.support.operations import World, new_world
@@ -22,7 +24,11 @@ ROLES = {"slots": Role.CUSTODIAN, "keys": Role.CUSTODIAN, "signatures": Role.BUI
 
 @pytest.fixture(scope="module")
 def fuzzed() -> World:
-    return new_world()
+    world = new_world()
+    # Without one there is no list of withdrawals, which is a 503.
+    custodian = world.book.credentials["custodian"].caller
+    world.operations.custody.generate(custodian, Generation("log", Purpose.LOG, None, None))
+    return world
 
 
 @pytest.fixture(scope="module")
