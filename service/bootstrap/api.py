@@ -50,7 +50,7 @@ from service.operations.attach import AttachRecorded
 from service.operations.cycle import SigningCycle
 from service.operations.deliver import DeliverAttachments
 from service.operations.fanout import Fanout
-from service.operations.log import ReadAuditLog, ReadLog, TendLogs
+from service.operations.log import ReadAuditLog, ReadLog, SearchAudit, TendLogs, TrustedLogs
 from service.operations.prepare import PrepareItems
 from service.operations.proofs import RecordedProofs
 from service.operations.quorum import Quorum
@@ -141,6 +141,8 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
         records=Records(store.journal, store.outbox, log.prove),
         log=reads,
         audit_log=ReadAuditLog(reads),
+        audit_search=SearchAudit(store.audit_search),
+        trusted_logs=TrustedLogs(store.log_reader, store.keys),
         slots=Slots(keyring, store.pins, store.audit),
         lookaside=Lookaside(store.journal, store.keys, registry),
         openpgp_keys=OpenPGPKeys(store.certifications, keyring),

@@ -10,7 +10,7 @@ from service.operations.credentials import Credentials
 from service.operations.custody import Custody
 from service.operations.findings import SeeFindings
 from service.operations.keys import Keys
-from service.operations.log import ReadAuditLog, ReadLog
+from service.operations.log import ReadAuditLog, ReadLog, SearchAudit, TrustedLogs
 from service.operations.lookaside import Lookaside
 from service.operations.metrics import Metrics
 from service.operations.openpgp_keys import OpenPGPKeys
@@ -63,6 +63,8 @@ class Operations:
     records: Records
     log: ReadLog
     audit_log: ReadAuditLog
+    audit_search: SearchAudit
+    trusted_logs: TrustedLogs
     slots: Slots
     lookaside: Lookaside
     openpgp_keys: OpenPGPKeys

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from service.domain.audit import AuditFilter, LoggedEvent
 from service.domain.keys import KeyVersion
 from service.domain.log import (
     AdditionKind,
@@ -19,6 +20,7 @@ from service.domain.log import (
     SignedHead,
     Tree,
 )
+from service.domain.pages import Page, PageRequest
 
 
 class LogWriter(Protocol):
@@ -74,6 +76,10 @@ class LogReader(Protocol):
         """Return the newest checkpoint of the open tree."""
         ...
 
+    def trees(self, log: LogName) -> Sequence[Tree]:
+        """Return every tree that the log has had, closed ones too, the oldest first."""
+        ...
+
     def placed(self, signature_ids: Sequence[str]) -> Mapping[str, Placement]:
         """Return where the entries of these signatures stand; those in no tree are left out."""
         ...
@@ -88,6 +94,12 @@ class LogReader(Protocol):
 
     def entries(self, tree_id: int, *, start: int, count: int) -> Sequence[bytes]:
         """Return the exact bytes of leaves, as many of these as the tree has."""
+        ...
+
+
+class AuditReader(Protocol):
+    def search(self, wanted: AuditFilter, page: PageRequest) -> Page[LoggedEvent]:
+        """Return events that are in the audit log, newest first."""
         ...
 
 

@@ -13,8 +13,9 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, Select, bindparam, func, select
 
 from service.domain.clock import from_millis
-from service.domain.log import LogName, Placement, Promise, SignedHead
+from service.domain.log import LogName, Placement, Promise, SignedHead, Tree
 from service.store.database import Database
+from service.store.log_trees import TREES, tree_from
 from service.store.schema import (
     OPEN_TREE,
     audit_events,
@@ -30,6 +31,7 @@ from service.store.schema import (
 from service.store.sql import any_of
 from service.translog.entries import audit_leaf
 
+_TREES: Final = TREES.where(log_trees.c.log == bindparam("log")).order_by(log_trees.c.started_at)
 _HEADS: Final = select(log_checkpoints, key_versions.c.public_key).join(
     key_versions,
     (key_versions.c.key == log_checkpoints.c.key)
@@ -157,6 +159,12 @@ class StoredLogReader:
             lambda connection: connection.execute(_NEWEST, {"log": log.value}).one_or_none()
         )
         return None if row is None else _head_from(row)
+
+    def trees(self, log: LogName) -> Sequence[Tree]:
+        rows = self._database.read(
+            lambda connection: connection.execute(_TREES, {"log": log.value}).all()
+        )
+        return [tree_from(row) for row in rows]
 
     def placed(self, signature_ids: Sequence[str]) -> Mapping[str, Placement]:
         return self._placed(_PLACED, signature_ids)

@@ -26,6 +26,7 @@ from service.domain.clock import from_millis
 from service.domain.errors import StoreUnavailableError
 from service.domain.keys import KeyVersion
 from service.domain.log import AdditionKind, Integrated, LogName, Promise, SignedHead, Tree
+from service.store.audit_search import index_events
 from service.store.bulk import BulkInsert
 from service.store.database import Database
 from service.store.schema import (
@@ -45,10 +46,11 @@ from service.translog.entries import audit_leaf
 from service.translog.frontier import EMPTY, Frontier, Grown, grow
 from service.translog.merkle import EMPTY_ROOT, leaf_hash
 
-_TREE: Final = select(
+TREES: Final = select(
     log_trees,
     (log_trees.c.signer.is_not(None) & (log_trees.c.signer_until > now_ms())).label("is_claimed"),
-).where(log_trees.c.log == bindparam("log"), OPEN_TREE)
+)
+_TREE: Final = TREES.where(log_trees.c.log == bindparam("log"), OPEN_TREE)
 _LOCK: Final = _TREE.with_for_update()
 _LOCK_BY_ID: Final = (
     select(log_trees).where(log_trees.c.tree_id == bindparam("tree")).with_for_update()
@@ -71,7 +73,11 @@ _QUEUED_SIGNATURES: Final = (
     )
 )
 _QUEUED_EVENTS: Final = select(
-    log_queue.c.seq, log_queue.c.source, log_queue.c.number, audit_events.c.body.label("entry")
+    log_queue.c.seq,
+    log_queue.c.source,
+    log_queue.c.number,
+    audit_events.c.at,
+    audit_events.c.body.label("entry"),
 ).join(audit_events, audit_events.c.seq == log_queue.c.number)
 
 
@@ -247,32 +253,19 @@ def _append(
     shaped = audit_leaf if tree.log == LogName.AUDIT else bytes
     hashes = [leaf_hash(shaped(row.entry)) for row in queued]
     grown: Grown = grow(Frontier.load(tree.size, tree.frontier), hashes)
-    _INSERT_LEAVES(
+    _INSERT_LEAVES.tuples(
         connection,
         [
-            {
-                "tree_id": tree.tree_id,
-                "position": tree.size + number,
-                "source": row.source,
-                "number": row.number,
-                "hash": one,
-                "at": now,
-            }
+            (tree.tree_id, tree.size + number, row.source, row.number, one, now)
             for number, (row, one) in enumerate(zip(queued, hashes, strict=True))
         ],
     )
-    _INSERT_NODES(
+    _INSERT_NODES.tuples(
         connection,
-        [
-            {
-                "tree_id": tree.tree_id,
-                "level": node.level,
-                "position": node.index,
-                "hash": node.hash,
-            }
-            for node in grown.full_tiles
-        ],
+        [(tree.tree_id, node.level, node.index, node.hash) for node in grown.full_tiles],
     )
+    if tree.log == LogName.AUDIT:
+        index_events(connection, [(row.number, row.at, row.entry) for row in queued])
     connection.execute(_TAKEN, {"numbers": [row.seq for row in queued]})
     moved = connection.execute(
         _MOVE,

@@ -39,7 +39,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "r0007"
+HEAD: Final = "r0008"
 """The revision that this schema is; a test compares it with the newest migration."""
 
 metadata: Final = MetaData(
@@ -577,3 +577,18 @@ openpgp_certifications: Final = Table(
     _number("created_at"),
     ForeignKeyConstraint(["key", "version"], ["key_versions.key", "key_versions.version"]),
 )
+
+audit_index: Final = Table(
+    "audit_index",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    _number("at"),
+    _text("action"),
+    _text("actor"),
+    _text("subject"),
+    Index("ix_audit_index_action_seq", "action", "seq"),
+    Index("ix_audit_index_actor_seq", "actor", "seq"),
+    Index("ix_audit_index_subject_seq", "subject", "seq"),
+    Index("ix_audit_index_at", "at"),
+)
+"""What events can be found by; written when they enter their log. The events are the evidence."""

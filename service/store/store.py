@@ -6,6 +6,7 @@ from typing import Final
 
 from service.store.approvals import StoredApprovalBook
 from service.store.audit import StoredAuditTrail
+from service.store.audit_search import StoredAuditSearch
 from service.store.certificate_book import StoredCertificateBook
 from service.store.certifications import StoredKeyCertifications
 from service.store.credentials import StoredCredentialBook
@@ -52,6 +53,7 @@ class Store:
         self.health: Final = StoredHealth(self._database)
         self.log_writer: Final = StoredLogWriter(self._database)
         self.log_reader: Final = StoredLogReader(self._database)
+        self.audit_search: Final = StoredAuditSearch(self._database)
 
     def close(self) -> None:
         self._database.close()

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from base64 import b64encode
 
+import orjson
+
+from service.domain.audit import LoggedEvent
+from service.domain.clock import rfc3339
 from service.operations.log import Consistency, Inclusion
 from service.web.dump import JSONObject
 
@@ -25,6 +29,18 @@ def consistency(proof: Consistency) -> JSONObject:
         "from_root": _base64(proof.old_root),
         "to_root": _base64(proof.new_root),
         "hashes": [_base64(one) for one in proof.hashes],
+    }
+
+
+def event(found: LoggedEvent) -> JSONObject:
+    return {
+        "index": found.index,
+        "at": rfc3339(found.at),
+        "action": found.action,
+        "actor": found.actor,
+        "subject": found.subject,
+        "details": orjson.loads(found.body)["details"],
+        "entry": _base64(found.body),
     }
 
 

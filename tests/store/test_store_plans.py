@@ -30,6 +30,8 @@ BY_HAND = {
     "_QUEUED_SIGNATURES",
     "_QUEUED_EVENTS",
     "_HEADS",
+    "TREES",
+    "_TREES",  # a log has had one tree, or a few
     "_COVERING",  # a part of `_PLACED`
 }
 

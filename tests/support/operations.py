@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from service.domain import lifecycle
 from service.domain.acts import ActKind
-from service.domain.audit import AuditEvent
+from service.domain.audit import AuditEvent, AuditFilter, LoggedEvent
 from service.domain.callers import Caller, Credential, Role
 from service.domain.clock import SystemClock
 from service.domain.digests import Digest
@@ -58,7 +58,7 @@ from service.domain.keys import (
     Scheme,
 )
 from service.domain.lifecycle import Move, NewVersion
-from service.domain.log import LogName, SignedHead
+from service.domain.log import LogName, SignedHead, Tree
 from service.domain.outbox import AttachmentStatus, OrderKind, OrderState, OrderStatus
 from service.domain.pages import Page, PageRequest
 from service.domain.quorum import QuorumRules
@@ -98,7 +98,7 @@ from service.operations.acts import Acts
 from service.operations.adopt_key import AdoptKey
 from service.operations.custodians import CustodianCredentials
 from service.operations.generate_key import GenerateKey, Generation
-from service.operations.log import ReadAuditLog, ReadLog
+from service.operations.log import ReadAuditLog, ReadLog, SearchAudit, TrustedLogs
 from service.operations.move_version import DestroyVersion, MoveVersion
 from service.operations.quorum import LoosenRules, Quorum
 from service.operations.renewal import LeaseRenewer
@@ -305,6 +305,12 @@ class NoLog:
 
     def newest(self, log: LogName) -> SignedHead | None:
         return None
+
+    def trees(self, log: LogName) -> Sequence[Tree]:
+        return ()
+
+    def search(self, wanted: AuditFilter, page: PageRequest) -> Page[LoggedEvent]:
+        return Page(())
 
     def prove(self, ids: Sequence[str]) -> Mapping[str, object]:
         return {}
@@ -841,6 +847,8 @@ def new_world(*, release_key: bool = True, allow_extractable: bool = False) -> W
         records=records,
         log=ReadLog(cast("Any", NoLog())),
         audit_log=ReadAuditLog(ReadLog(cast("Any", NoLog()))),
+        audit_search=SearchAudit(NoLog()),
+        trusted_logs=TrustedLogs(cast("Any", NoLog()), catalog),
         slots=Slots(tokens, MemoryLatch(), audit),
         lookaside=Lookaside(cast("Any", journal), catalog, AnyRegistry()),
         openpgp_keys=OpenPGPKeys(MemoryCertifications(), cast("Any", None)),

@@ -33,6 +33,7 @@ PUBLIC = {
     "/v1/log/tile/<path:tile>",
     "/v1/log/proofs/inclusion",
     "/v1/log/proofs/consistency",
+    "/v1/trust/trusted-root",
 }
 
 

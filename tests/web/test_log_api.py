@@ -10,11 +10,19 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
+from service.domain.audit import AuditEvent
 from service.domain.callers import Role
 from service.domain.log import LogName
-from service.operations.log import ReadAuditLog, ReadLog, SignatureLog
+from service.operations.log import (
+    ReadAuditLog,
+    ReadLog,
+    SearchAudit,
+    SignatureLog,
+    TrustedLogs,
+)
 from service.store import Store
 from service.translog.checkpoints import Checkpoint
+from service.translog.logged import log_id
 from service.translog.merkle import leaf_hash, root_from_consistency, root_from_inclusion
 from service.translog.notes import Note
 from service.translog.proofs import tree_root
@@ -192,3 +200,101 @@ def test_the_audit_log_is_for_auditors_alone(web: FlaskClient, world: World, pat
 def test_before_the_first_checkpoint_there_is_nothing(world: World, path: str) -> None:
     empty = create_app(world.operations, version="1.2.3").test_client()
     assert empty.get(f"/v1/log/{path}").status_code == 404
+
+
+# --- the events -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def audited(world: World, stored: Store, logs: SignatureLog) -> FlaskClient:
+    operations = replace(world.operations, audit_search=SearchAudit(stored.audit_search))
+    return create_app(operations, version="1.2.3").test_client()
+
+
+def test_events_are_found_by_each_of_their_fields_and_carry_their_leaf(
+    audited: FlaskClient, world: World, stored: Store, logs: SignatureLog
+) -> None:
+    stored.audit.append([AuditEvent("door.opened", "ada", "vault", {"a": "|=\n"})])
+    logs.extend(LogName.AUDIT, seconds=20)
+    who = world.authorization(Role.AUDITOR)
+    newest = audited.get("/v1/audit-events?limit=1", headers=who).json
+    (event,) = newest["items"]
+    assert (event["action"], event["actor"], event["subject"]) == ("door.opened", "ada", "vault")
+    assert event["details"] == {"a": "|=\n"}
+    tree = stored.log_writer.tree(LogName.AUDIT)
+    assert tree is not None
+    assert event["index"] == tree.size - 1
+    (leaf,) = stored.log_reader.entries(tree.id, start=event["index"], count=1)
+    assert base64.b64decode(event["entry"]) == leaf
+    for query, count in (
+        ("action=door.opened", 1),
+        ("actor=ada", 1),
+        ("subject=vault", 1),
+        ("action=key.created", 2),
+        ("actor=ada&action=key.created", 0),
+        (f"since={event['at'].replace('Z', '%2B00:00')}&actor=ada", 1),
+        (f"until={event['at']}&actor=ada", 0),
+    ):
+        found = audited.get(f"/v1/audit-events?{query}", headers=who).json["items"]
+        assert len(found) == count, query
+    assert newest["next"] is not None
+    second = audited.get(f"/v1/audit-events?limit=1&cursor={newest['next']}", headers=who).json
+    assert second["items"][0]["index"] == event["index"] - 1
+
+
+def test_events_are_exported_as_the_leaves_bytes_and_for_collectors(
+    audited: FlaskClient, world: World, stored: Store, logs: SignatureLog
+) -> None:
+    stored.audit.append([AuditEvent("door.denied", "a|da", "x=y\nz", {"a": 1})])
+    logs.extend(LogName.AUDIT, seconds=20)
+    who = world.authorization(Role.AUDITOR)
+    lines = audited.get("/v1/audit-events?format=jsonl&limit=2", headers=who)
+    assert lines.content_type == "application/x-ndjson"
+    assert lines.headers["X-Next-Cursor"]
+    tree = stored.log_writer.tree(LogName.AUDIT)
+    assert tree is not None
+    leaves = stored.log_reader.entries(tree.id, start=tree.size - 2, count=2)
+    assert lines.data.split(b"\n") == [*reversed(leaves), b""]
+    (line,) = audited.get("/v1/audit-events?format=cef&limit=1", headers=who).text.splitlines()
+    assert line.startswith("CEF:0|Sealwright|sealwright|1.2.3|door.denied|door.denied|8|rt=")
+    assert r"suser=a|da cn1Label=index" in line
+    assert r"cs2=x\=y\nz" in line
+    assert (
+        "X-Next-Cursor"
+        not in audited.get("/v1/audit-events?format=cef&actor=a|da", headers=who).headers
+    )
+    assert audited.get("/v1/audit-events?format=xml", headers=who).status_code == 422
+
+
+def test_events_are_for_auditors_alone(audited: FlaskClient, world: World) -> None:
+    for role in Role:
+        status = audited.get("/v1/audit-events", headers=world.authorization(role)).status_code
+        assert (status == 403) is (role is not Role.AUDITOR)
+
+
+# --- trust ------------------------------------------------------------------------------------
+
+
+def test_the_trusted_root_lists_every_key_of_the_log_that_counts(
+    world: World, stored: Store, logs: SignatureLog
+) -> None:
+    trusted = TrustedLogs(stored.log_reader, stored.keys)
+    web = create_app(replace(world.operations, trusted_logs=trusted), version="1").test_client()
+    root = web.get("/v1/trust/trusted-root").json
+    assert root["mediaType"] == "application/vnd.dev.sigstore.trustedroot+json;version=0.1"
+    (log,) = root["tlogs"]
+    key = stored.keys.get("log")
+    assert key is not None
+    spki = key.versions[0].public_key
+    assert log["baseUrl"] == "https://log.example.test"
+    assert base64.b64decode(log["publicKey"]["rawBytes"]) == spki
+    assert base64.b64decode(log["logId"]["keyId"]) == log_id(spki)
+    change = (
+        "UPDATE key_versions SET state = 'compromised', ever_compromised = true, "
+        "compromised_since = {} WHERE key = 'log'"
+    )
+    stored._database.write(lambda c: c.exec_driver_sql(change.format(1_800_000_000_000)).rowcount)
+    (ended,) = web.get("/v1/trust/trusted-root").json["tlogs"]
+    assert ended["publicKey"]["validFor"]["end"] == "2027-01-15T08:00:00.000Z"
+    stored._database.write(lambda c: c.exec_driver_sql(change.format("NULL")).rowcount)
+    assert web.get("/v1/trust/trusted-root").json["tlogs"] == []

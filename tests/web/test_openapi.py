@@ -94,7 +94,7 @@ def test_public_operations_say_so_and_all_others_need_the_bearer_token(
 ) -> None:
     assert described["security"] == [{"bearer": []}]
     for path, method, operation in operations(described):
-        shown = path.startswith(("/v1/keys", "/v1/log/")) or path == "/v1/withdrawals"
+        shown = path.startswith(("/v1/keys", "/v1/log/", "/v1/trust/")) or path == "/v1/withdrawals"
         private = path.startswith("/v1/") and not (shown and method == "get")
         assert ("security" not in operation) == private
         assert ("401" in operation["responses"]) == private

@@ -1,5 +1,6 @@
 """The transparency logs: making them grow, proving what is in them, reading them."""
 
+from service.operations.log.audit import SearchAudit
 from service.operations.log.extend import ExtendLog
 from service.operations.log.heads import SignHeads
 from service.operations.log.names import LogNames
@@ -8,6 +9,7 @@ from service.operations.log.reads import Consistency, Inclusion, ReadAuditLog, R
 from service.operations.log.rollback import RollbackGuard
 from service.operations.log.signatures import SignatureLog
 from service.operations.log.tend import TendLogs
+from service.operations.log.trust import TrustedLogs
 
 __all__ = [
     "Consistency",
@@ -18,7 +20,9 @@ __all__ = [
     "ReadAuditLog",
     "ReadLog",
     "RollbackGuard",
+    "SearchAudit",
     "SignHeads",
     "SignatureLog",
     "TendLogs",
+    "TrustedLogs",
 ]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from service.domain.errors import LogUnavailableError, ServiceError
-from service.domain.keys import KeyVersion, Scheme
+from service.domain.errors import KeyNotUsableError, LogUnavailableError, ServiceError
+from service.domain.keys import Scheme
 from service.domain.log import LogName, SignedHead, Tree
 from service.domain.public_keys import public_key
+from service.domain.purposes import LogVersion, log_versions
 from service.ports.hsm import Signer, ToSign
 from service.ports.store import KeyCatalog
 from service.translog.checkpoints import Checkpoint, rekor_origin
@@ -51,34 +52,37 @@ class SignHeads:
             rekor_note=notes[1] if notes[1:] else None,
         )
 
-    def sign(self, key_name: str, messages: list[bytes]) -> tuple[KeyVersion, list[bytes]]:
+    def sign(self, key_name: str, messages: list[bytes]) -> tuple[LogVersion, list[bytes]]:
         """Sign messages with one version of a log's key. Raises LogUnavailableError."""
-        key = self.keys.get(key_name)
-        versions = key.active() if key is not None else ()
         failure: ServiceError | None = None
-        for version in reversed(versions):
+        for version in reversed(self._active(key_name)):
             try:
                 return version, self._signed(version, messages)
             except ServiceError as error:
                 failure = error
-        why = "no version of its key is active" if failure is None else str(failure)
-        raise LogUnavailableError(f"the log cannot be signed: {why}") from failure
+        raise LogUnavailableError(f"the log cannot be signed: {failure}") from failure
 
-    def newest(self, key_name: str) -> KeyVersion:
+    def newest(self, key_name: str) -> LogVersion:
         """Return the version that signs now. Raises LogUnavailableError."""
-        key = self.keys.get(key_name)
-        if key is None or not key.active():
-            raise LogUnavailableError("the log cannot be signed: no version of its key is active")
-        return key.active()[-1]
+        return self._active(key_name)[-1]
 
-    def sign_by(self, version: KeyVersion, message: bytes) -> bytes:
+    def sign_by(self, version: LogVersion, message: bytes) -> bytes:
         """Sign with exactly this version. Raises LogUnavailableError."""
         try:
             return self._signed(version, [message])[0]
         except ServiceError as error:
             raise LogUnavailableError(f"the log cannot be signed: {error}") from error
 
-    def _signed(self, version: KeyVersion, messages: list[bytes]) -> list[bytes]:
+    def _active(self, key_name: str) -> tuple[LogVersion, ...]:
+        key = self.keys.get(key_name)
+        try:
+            if key is not None:
+                return log_versions(key)
+        except KeyNotUsableError as error:
+            raise LogUnavailableError(f"the log cannot be signed: {error}") from error
+        raise LogUnavailableError(f"the log cannot be signed: there is no key {key_name}")
+
+    def _signed(self, version: LogVersion, messages: list[bytes]) -> list[bytes]:
         items = [
             ToSign(message, partial(_check, version.public_key, message)) for message in messages
         ]

@@ -22,6 +22,7 @@ from service.web.api import (
     problems,
     signatures,
     slots,
+    trust,
     verifications,
     withdrawals,
 )
@@ -40,6 +41,7 @@ RESOURCES = (
     findings.routes,
     log.routes,
     audit_log.routes,
+    trust.routes,
     withdrawals.routes,
     credentials.routes,
     approvals.routes,

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from flask import Response
+from flask import Response, current_app
 
 from service.domain import errors
 from service.domain.log import LogName
-from service.web import dump_log
+from service.web import dump, dump_log
 from service.web.api.log import BINARY, PLAIN
+from service.web.cef import cef_line
 from service.web.responses import answer, text
 from service.web.routing import Answer, Call, Routes, in_json
+from service.web.schemas.audit import AuditQuery, LoggedEventPageSchema, wanted_events
+from service.web.schemas.fields import page_request
 from service.web.schemas.log import (
     ConsistencyQuery,
     ConsistencySchema,
@@ -22,6 +25,8 @@ from service.web.schemas.log import (
 routes = Routes("audit", "Every decision and every deed, in a log (role auditor).")
 
 LOG: Final = LogName.AUDIT
+NDJSON: Final = "application/x-ndjson"
+NEXT_CURSOR: Final = "X-Next-Cursor"
 FOR_EVER: Final = {"Cache-Control": "private, max-age=31536000, immutable"}
 
 
@@ -77,3 +82,29 @@ def prove_consistency(call: Call) -> Response:
     return answer(
         dump_log.consistency(log.consistency(LOG, old=query["old"], new=query.get("new")))
     )
+
+
+@routes.add(
+    "GET",
+    "/v1/audit-events",
+    summary="Search the audit log, newest first (role auditor)",
+    query=AuditQuery,
+    answers={
+        200: Answer(
+            "A page of events.",
+            {"application/json": LoggedEventPageSchema, NDJSON: None, PLAIN: None},
+        )
+    },
+    errors=(errors.ForbiddenError, errors.InvalidRequestError),
+)
+def search_events(call: Call) -> Response:
+    query = call.query()
+    found = call.operations.audit_search(call.caller, wanted_events(query), page_request(query))
+    if query["format"] == "json":
+        return answer(dump.page(found, dump_log.event))
+    headers = {} if found.next is None else {NEXT_CURSOR: found.next}
+    if query["format"] == "jsonl":
+        return text(b"".join(event.body + b"\n" for event in found.items), NDJSON, headers=headers)
+    version = current_app.config["VERSION"]
+    lines = "".join(cef_line(event, version=version) + "\n" for event in found.items)
+    return text(lines, PLAIN, headers=headers)
