@@ -189,6 +189,17 @@ def test_of_several_records_of_one_statement_each_proves_itself(site: Site) -> N
         assert site.verdict(image).verdict is expected
 
 
+def test_bundles_are_proven_by_the_record_as_well(site: Site) -> None:
+    older, newer = site.push(), site.push()
+    made = [sign_image(site.service, image, formats=("bundle",)) for image in (older, newer)]
+    assert [item.error for item in made] == [None, None]
+    assert site.verdict(older).verdict is Verdict.VERIFIED
+    since = made[1].signatures[0].created_at
+    move(site.service, 1, KeyState.COMPROMISED, since=since)
+    assert codes(site.verdict(older)) == [ReasonCode.SIGNATURE_VALID]
+    assert codes(site.verdict(newer)) == [ReasonCode.KEY_COMPROMISED]
+
+
 @pytest.mark.parametrize("way", [(), (KeyState.SUSPENDED,), (KeyState.RETIRED,)])
 def test_a_version_that_was_never_compromised_stays_trusted_whatever_its_state(
     site: Site, way: tuple[KeyState, ...]

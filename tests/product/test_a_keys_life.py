@@ -37,7 +37,7 @@ class Keeper:
         return f"{self.product.registry}/{repository}@{digest}"
 
     def sign(self, image: str, **more: Any) -> Answer:
-        return self.product.sign(image, key=self.name, **more)
+        return self.product.sign(image, key=self.name, formats=["cosign"], **more)
 
 
 @pytest.fixture

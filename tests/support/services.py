@@ -24,6 +24,7 @@ from service.domain.verdicts import ImageVerdict
 from service.operations.generate_key import Generation
 from tests.support.softhsm import TokenFixture
 
+COSIGN = ("cosign",)
 REGISTRY = "registry.example.com"
 CUSTODIAN = Caller("cred_custodian", "custodian", "Grace Hopper", Role.CUSTODIAN)
 BUILDER = Caller("cred_builder", "builder", "CI", Role.BUILDER, ("**",), ("*",))
@@ -99,7 +100,7 @@ def move(service: Service, number: int, to: KeyState, **more: Any) -> KeyVersion
 
 
 def sign(
-    service: Service, what: object, *, key: str = "release", formats: tuple[str, ...] | None = None
+    service: Service, what: object, *, key: str = "release", formats: tuple[str, ...] = COSIGN
 ) -> SignedItem:
     """Sign the digest of `what` without a registry."""
     reference = f"{REGISTRY}/team/app@{Digest.of(repr(what).encode())}"
@@ -111,7 +112,7 @@ def sign_image(
     reference: str,
     *,
     key: str = "release",
-    formats: tuple[str, ...] | None = None,
+    formats: tuple[str, ...] = COSIGN,
     attach: bool = True,
     force: bool = False,
 ) -> SignedItem:
