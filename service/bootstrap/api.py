@@ -56,6 +56,7 @@ from service.operations.proofs import RecordedProofs
 from service.operations.quorum import Quorum
 from service.operations.renewal import LeaseRenewer
 from service.operations.replay import Replays
+from service.operations.watch_certificates import WatchCertificates
 from service.operations.watch_quorum import WatchQuorum
 from service.ports.metrics import Meter
 from service.ports.steps import NoObserver, StepObserver
@@ -66,6 +67,7 @@ from service.worker import Chore, Chores
 REGISTRY_THREADS = 8  # a registry on a filesystem gains nothing from more
 
 APPROVALS_SECONDS = 5.0  # how late what has run out may be put on record; it counts at once
+CERTIFICATES_SECONDS = 2.0  # how late a certificate that ends may show in the findings
 LOGS_SECONDS = 0.5  # how late the audit log may show what has happened
 QUORUM_SECONDS = 10.0  # how late a change of the policy file may show in the findings
 
@@ -119,6 +121,7 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
     certificates = HSMCertificateMaker(keyring)
     made = performers(store, keyring, certificates, clock, policy)
     acts = Acts(made, quorum, store.approvals, clock)
+    watched = WatchCertificates(store.certificates, store.findings, clock)
     operations = Operations(
         authenticator=TokenAuthenticator(store.credentials, clock),
         sign=sign,
@@ -146,13 +149,14 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
         slots=Slots(keyring, store.pins, store.audit),
         lookaside=Lookaside(store.journal, store.keys, registry),
         openpgp_keys=OpenPGPKeys(store.certifications, keyring),
-        readiness=Readiness(keyring, store.health, log),
-        metrics=Metrics(meter, meter, [store.outbox_gauge]),
+        readiness=Readiness(keyring, store.health, log, [watched]),
+        metrics=Metrics(meter, meter, [store.outbox_gauge, watched]),
     )
     chores = Chores(
         [
             Chore("approvals", APPROVALS_SECONDS, operations.approvals.sweep),
             Chore("logs", LOGS_SECONDS, TendLogs(store.log_writer, log.extend)),
+            Chore("certificates", CERTIFICATES_SECONDS, watched),
             Chore("quorum", QUORUM_SECONDS, WatchQuorum(quorum, store.findings)),
         ],
         clock,

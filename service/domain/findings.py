@@ -42,6 +42,7 @@ class Finding:
     closed_at: datetime | None = None
 
 
+CERTIFICATE_EXPIRING = "certificate-expiring"
 KEY_COMPROMISED = "key-compromised"
 QUORUM_FILE_LOOSER = "quorum-file-looser"
 QUORUM_SHORT = "quorum-short"

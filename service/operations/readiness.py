@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Protocol
 
 from service.domain.errors import InvalidRequestError, ServiceError
 from service.operations.log import SignatureLog
@@ -32,10 +33,24 @@ class ReadinessPart:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadinessWarning:
+    """What will hinder the work unless somebody sees to it; readiness does not depend on it."""
+
+    code: str
+    subject: str
+    detail: str
+
+
+class Warns(Protocol):
+    def warnings(self) -> Sequence[ReadinessWarning]: ...
+
+
+@dataclass(frozen=True, slots=True)
 class Readiness:
     tokens: Tokens
     store: StoreHealth
     log: SignatureLog
+    watched: Sequence[Warns] = ()
 
     def check(self, what: str) -> Sequence[ReadinessPart]:
         """Ask each part. Raises InvalidRequestError for unknown work."""
@@ -50,6 +65,14 @@ class Readiness:
             "log": self.log.check,
         }
         return [_part(name, check, needed=name in needs) for name, check in checks.items()]
+
+    def warnings(self) -> Sequence[ReadinessWarning]:
+        """Return every warning; what cannot be asked is a part that is not ready, and told there."""
+        found: list[ReadinessWarning] = []
+        for each in self.watched:
+            with suppress(ServiceError):
+                found += each.warnings()
+        return found
 
 
 def _part(name: str, check: Callable[[], None], *, needed: bool) -> ReadinessPart:

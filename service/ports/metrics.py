@@ -70,6 +70,11 @@ FAILOVERS: Final = Counter(
 COUNTERS: Final = (REQUESTS, SIGNATURES, RELOGINS, REINITIALISATIONS, FAILOVERS)
 HISTOGRAMS: Final = (REQUEST_SECONDS,)
 
+CERTIFICATE_NOT_AFTER: Final = Gauge(
+    "sealwright_certificate_not_after_seconds",
+    "When the certificate chain of a key version ends, in seconds since the epoch.",
+    ("key", "version"),
+)
 OUTBOX_ORDERS: Final = Gauge(
     "sealwright_outbox_orders",
     "Orders in the outbox that are waiting, or were parked.",

@@ -47,6 +47,10 @@ def ready(call: Call) -> Response:
             {"name": p.name, "ready": p.ready, "needed": p.needed, "detail": p.detail}
             for p in parts
         ],
+        "warnings": [
+            {"code": w.code, "subject": w.subject, "detail": w.detail}
+            for w in call.operations.readiness.warnings()
+        ],
     }
     if is_ready:
         return answer(body)

@@ -32,6 +32,12 @@ class ReadinessPartSchema(Schema):
     )
 
 
+class ReadinessWarningSchema(Schema):
+    code = fields.String(required=True, metadata=about("The code of the finding that it is."))
+    subject = fields.String(required=True, metadata=about("What it is about: `release/3`."))
+    detail = fields.String(required=True, metadata=about("What will happen, and when."))
+
+
 class ReadinessSchema(Schema):
     ready = fields.Boolean(required=True, metadata=about("Whether this work can be done now."))
     work = fields.String(
@@ -41,4 +47,9 @@ class ReadinessSchema(Schema):
         fields.Nested(ReadinessPartSchema),
         required=True,
         metadata=about("Every part; only the needed ones decide."),
+    )
+    warnings = fields.List(
+        fields.Nested(ReadinessWarningSchema),
+        required=True,
+        metadata=about("What somebody should see to in time; readiness does not depend on it."),
     )
