@@ -32,7 +32,11 @@ for _command in (*COMMANDS, *CERTIFICATES):
 @as_json
 def list_keys(*, purpose: str | None, json_wanted: bool) -> None:
     """List keys (public)."""
-    found = list(client().keys(purpose))
+    service = client()
+    found = list(service.keys(purpose))
+    if purpose is None:
+        # Nothing is signed with it, but whoever looks at all keys shall see that it is there.
+        found += service.keys(Purpose.CA.value)
     if json_wanted:
         emit(found)
         return

@@ -183,7 +183,9 @@ class KeyCatalog(Protocol):
 
     def get(self, name: str) -> Key | None: ...
 
-    def list(self, purpose: Purpose | None, page: PageRequest) -> Page[Key]: ...
+    def list(self, purpose: Purpose | None, page: PageRequest) -> Page[Key]:
+        """None means every purpose but `ca`: that key signs nothing that anybody asks for."""
+        ...
 
     def trusted_by_purpose(self, purpose: Purpose) -> Sequence[KeyVersion]:
         """Return every version of this purpose, whatever its state, for verification."""

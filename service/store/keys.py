@@ -63,9 +63,10 @@ class StoredKeyCatalog:
 
     def list(self, purpose: Purpose | None, page: PageRequest) -> Page[Key]:
         """By name."""
-        query = select(keys)
-        if purpose is not None:
-            query = query.where(keys.c.purpose == purpose.value)
+        if purpose is None:
+            query = select(keys).where(keys.c.purpose != Purpose.CA.value)
+        else:
+            query = select(keys).where(keys.c.purpose == purpose.value)
         after = name_after(page)
         if after is not None:
             query = query.where(keys.c.name > after)

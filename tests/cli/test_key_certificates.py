@@ -69,7 +69,7 @@ def test_a_key_is_certified_by_our_own_ca_and_says_so(keys: Shell) -> None:
     made = keys("self-sign", "release", *PLACE, "--days", "30", "--token", "test")
     assert made.code == 0
     assert "(own-ca, self-made)" in made.out
-    assert "purpose ca" not in keys("list").out
+    assert [key["name"] for key in keys("list", "--json").json] == ["release", "own-ca"]
     assert "own-ca: ca key" in keys("show", "own-ca").out
     assert keys("list", "--purpose", "ca", "--json").json[0]["name"] == "own-ca"
     lone = keys("self-sign", "release", "--version", "1", "--lone", "--json").json

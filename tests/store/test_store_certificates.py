@@ -16,7 +16,7 @@ from service.domain.errors import (
     KeyNotUsableError,
     ServiceError,
 )
-from service.domain.keys import Purpose
+from service.domain.keys import OWN_CA, Purpose
 from service.domain.lifecycle import NewVersion
 from service.domain.pages import PageRequest
 from service.domain.subjects import Subject
@@ -67,6 +67,13 @@ def test_a_chain_is_read_back_with_its_version(store: Store) -> None:
         "subject": "CN=release 1,O=Example,ST=Bern,C=CH",
         "thumbprints": list(chain.thumbprints),
     }
+
+
+def test_the_key_of_our_own_ca_is_listed_where_it_is_asked_for(store: Store) -> None:
+    make_key(store)
+    ours = make_key(store, OWN_CA, Purpose.CA)
+    assert [key.name for key in store.keys.list(None, PageRequest()).items] == ["release"]
+    assert store.keys.list(Purpose.CA, PageRequest()).items == (ours,)
 
 
 def test_a_later_chain_takes_the_place_of_the_one_before(store: Store) -> None:

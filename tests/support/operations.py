@@ -47,6 +47,7 @@ from service.domain.errors import (
 from service.domain.findings import KEY_COMPROMISED, Finding, NewFinding, Severity
 from service.domain.ids import new_id
 from service.domain.keys import (
+    CALLERS_PURPOSES,
     Algorithm,
     Attributes,
     GeneratedKey,
@@ -176,7 +177,8 @@ class MemoryCatalog:
         return self.keys.get(name)
 
     def list(self, purpose: Purpose | None, page: PageRequest) -> Page[Key]:
-        return paged([k for k in self.keys.values() if purpose in {None, k.purpose}], page)
+        wanted = CALLERS_PURPOSES if purpose is None else (purpose,)
+        return paged([k for k in self.keys.values() if k.purpose in wanted], page)
 
     def trusted_by_purpose(self, purpose: Purpose) -> Sequence[KeyVersion]:
         return [v for k in self.keys.values() if k.purpose is purpose for v in k.versions]

@@ -202,6 +202,8 @@ def test_the_key_set_shows_no_key_that_only_certifies(
     before = web.get("/.well-known/jwks.json").json
     assert web.post(SELF_SIGN, json=PLACE, headers=custodian).status_code == 200
     assert web.get("/.well-known/jwks.json").json == before
+    assert [key["name"] for key in web.get("/v1/keys").json["items"]] == ["release"]
+    assert [key["name"] for key in web.get("/v1/keys?purpose=ca").json["items"]] == [OWN_CA]
     assert web.get(f"/v1/keys/{OWN_CA}/public-key").status_code == 200
 
 

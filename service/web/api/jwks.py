@@ -7,7 +7,7 @@ from typing import Final
 
 from flask import Response
 
-from service.domain.keys import Key, Purpose
+from service.domain.keys import Key
 from service.domain.limits import MAX_PAGE
 from service.domain.pages import PageRequest
 from service.operations import Operations
@@ -33,8 +33,7 @@ def show_key_set(call: Call) -> Response:
         dump.jwk(version)
         for key in _every_key(call.operations)
         for version in key.versions
-        # What the CA signs are certificates, and nobody looks for their keys here.
-        if version.trusted and key.purpose is not Purpose.CA
+        if version.trusted
     ]
     return answer({"keys": trusted}, content_type=JWK_SET, headers={"Cache-Control": "no-cache"})
 

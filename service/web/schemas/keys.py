@@ -13,7 +13,11 @@ from service.web.schemas.fields import Count, Flag, about
 
 
 class KeyQuery(PageQuery):
-    purpose = fields.Enum(Purpose, by_value=True, metadata=about("Only keys of this purpose."))
+    purpose = fields.Enum(
+        Purpose,
+        by_value=True,
+        metadata=about("Only keys of this purpose; every one but `ca` if left out."),
+    )
 
 
 class PublicKeyQuery(Schema):
