@@ -39,7 +39,12 @@ def signing_body(
     product: Product, repository: str, digests: Sequence[str], *, attach: bool
 ) -> bytes:
     references = [f"{product.registry}/{repository}@{digest}" for digest in digests]
-    body = {"images": [{"reference": r} for r in references], "key": product.key, "attach": attach}
+    body = {
+        "images": [{"reference": reference} for reference in references],
+        "key": product.key,
+        "formats": ["cosign"],  # one signature an image, as the ceilings have it
+        "attach": attach,
+    }
     return json.dumps(body).encode()
 
 

@@ -25,6 +25,7 @@ POLL_SECONDS: Final = 0.5  # a delivery takes some tenths of a second
     "--annotation", "annotations", multiple=True, type=Pair(), help="Signed; may be repeated."
 )
 @click.option("--id", "ids", multiple=True, help="Your name for an image, one for each IMAGE.")
+@click.option("--recursive", is_flag=True, help="Sign an index and every manifest in it.")
 @click.option("--no-attach", is_flag=True, help="Do not attach; --json shows what to push.")
 @click.option("--force", is_flag=True, help="Sign anew even where a signature stands.")
 @click.option("--wait", type=Duration(), help="Wait so long for attachments, as in 30s or 5m.")
@@ -37,6 +38,7 @@ def sign(
     formats: tuple[str, ...],
     annotations: tuple[tuple[str, str], ...],
     ids: tuple[str, ...],
+    recursive: bool,
     no_attach: bool,
     force: bool,
     wait: float | None,
@@ -51,6 +53,7 @@ def sign(
         raise click.UsageError("give --id once for each IMAGE, or not at all")
     request: dict[str, Any] = {
         "images": [{"reference": image} for image in images],
+        "recursive": recursive,
         "attach": not no_attach,
         "force": force,
         "annotations": dict(annotations),

@@ -15,8 +15,9 @@ MAX_IMAGES: Final = 100  # of one request
 
 @click.command()
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@click.option("--recursive", is_flag=True, help="Verify an index and every manifest in it.")
 @as_json
-def verify(images: tuple[str, ...], *, json_wanted: bool) -> None:
+def verify(images: tuple[str, ...], *, recursive: bool, json_wanted: bool) -> None:
     """Verify each IMAGE at its registry.
 
     Exit code 1: an image is rejected or unsigned. 4: for some nobody could tell.
@@ -24,7 +25,8 @@ def verify(images: tuple[str, ...], *, json_wanted: bool) -> None:
     service = client()
     results: list[dict[str, Any]] = []
     for first in range(0, len(images), MAX_IMAGES):
-        results += service.verify(images[first : first + MAX_IMAGES])["results"]
+        chosen = images[first : first + MAX_IMAGES]
+        results += service.verify(chosen, recursive=recursive)["results"]
     if json_wanted:
         emit({"results": results})
     else:
@@ -34,11 +36,14 @@ def verify(images: tuple[str, ...], *, json_wanted: bool) -> None:
 
 
 def _tell(result: dict[str, Any]) -> None:
-    say(f"{result['verdict']:<8}  {result['reference']}")
+    count = f"  ({result['n_of_n']} manifests verified)" if result["n_of_n"] else ""
+    say(f"{result['verdict']:<8}  {result['reference']}{count}")
     for reason in result["reasons"]:
         say(f"          {reason['text']} ({reason['code']})")
     for warning in result["warnings"]:
         say(f"          warning: {warning['text']} ({warning['code']})")
+        if "cure" in warning:
+            say(f"          cure: {warning['cure']}")
 
 
 def _exit(verdicts: set[str]) -> Exit:

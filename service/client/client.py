@@ -42,8 +42,9 @@ class SealwrightClient:
             _worth_signing_again,
         ).results_or_problem()
 
-    def verify(self, references: Sequence[str]) -> JSONObject:
-        body = {"images": [{"reference": reference} for reference in references]}
+    def verify(self, references: Sequence[str], *, recursive: bool = False) -> JSONObject:
+        images = [{"reference": reference} for reference in references]
+        body = {"images": images, "recursive": recursive}
         return self._object("POST", "/v1/verifications", body=body, repeat=True)
 
     # --- records ----------------------------------------------------------------------
@@ -233,12 +234,17 @@ def _worth_signing_again(answer: Answer) -> bool:
         return _asks_for_retry(answer)
     if not answer.has_results:
         return False
-    return any(_failed_in_passing(item) for item in answer.json()["results"])
+    return any(failed_in_passing(item) for item in answer.json()["results"])
 
 
-def _failed_in_passing(item: Any) -> bool:
-    error = item.get("error") if isinstance(item, dict) else None
-    return isinstance(error, dict) and error.get("retryable") is True
+def failed_in_passing(item: Any) -> bool:
+    """Whether the item, or a manifest of its index, failed for a passing reason."""
+    if not isinstance(item, dict):
+        return False
+    error, children = item.get("error"), item.get("children")
+    if isinstance(error, dict) and error.get("retryable") is True:
+        return True
+    return isinstance(children, list) and any(failed_in_passing(child) for child in children)
 
 
 def _part(text: str) -> str:

@@ -104,7 +104,12 @@ class BundleFormat:
 
     def attachment(self, signature: Signature, subject: Descriptor) -> Referrer:
         return signature_referrer(
-            bundle(signature.payload, signature.signature, public_key=signature.public_key),
+            bundle(
+                signature.payload,
+                signature.signature,
+                public_key=signature.public_key,
+                logged=() if signature.log is None else (signature.log,),
+            ),
             at=signature.created_at,
             subject=subject,
         )

@@ -168,3 +168,18 @@ def test_what_others_wrote_cannot_steer_the_terminal(shell: Shell) -> None:
     ended = shell("verify", "registry.example.com/\x1b[2Jevil")
     assert "\x1b" not in ended.out + ended.err
     assert "\x1b" not in shell("verify", "--json", "registry.example.com/\x1b[2Jevil").out
+
+
+def test_an_index_of_which_one_manifest_is_unsigned_is_no_yes(shell: Shell) -> None:
+    index = VERDICT.format("index")
+    assert shell("verify", index).code == 0
+    ended = shell("verify", "--recursive", index)
+    assert ended.code == 1
+    assert f"unsigned  {index}  (1 of 2 manifests verified)\n" in ended.out
+    assert "linux/arm64" in ended.out
+    assert "cure: sign again" in ended.out
+
+
+def test_recursion_is_asked_of_the_service(shell: Shell, listening: Listening) -> None:
+    assert shell("sign", "--recursive", IMAGE).code == 0
+    assert listening.world.signing.requests[-1].recursive

@@ -15,6 +15,7 @@ from service.client import (
     UnreachableError,
 )
 from service.client import transport as transport_module
+from service.client.client import failed_in_passing
 from service.client.retries import MAX_WAIT_SECONDS, Retries
 from service.domain.callers import Role
 from service.domain.digests import Digest
@@ -154,6 +155,16 @@ def test_only_the_items_that_failed_in_passing_are_signed_again(listening: Liste
     ]
     # With `force`, anything but a replay under the same Idempotency-Key would have made three.
     assert len(listening.world.journal.signatures) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "again"),
+    [({"retryable": True}, True), ({"retryable": False}, False), (None, False)],
+)
+def test_a_manifest_of_an_index_that_failed_in_passing_is_worth_another_try(
+    error: object, again: bool
+) -> None:
+    assert failed_in_passing({"error": None, "children": [{"error": error}]}) is again
 
 
 def test_the_callers_own_idempotency_key_is_used(listening: Listening) -> None:

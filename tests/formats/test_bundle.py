@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from service.domain.digests import Digest
 from service.domain.errors import InvalidRequestError
 from service.domain.keys import Algorithm, Scheme
+from service.domain.log import LogProof
 from service.domain.public_keys import SignatureInvalidError
 from service.domain.references import Reference, Repository
 from service.domain.signing import Referrer, Signature, Statement
@@ -106,7 +107,7 @@ def test_timestamps_stand_behind_the_log_entry_in_their_base64() -> None:
     }
 
 
-def attached(subject_size: int = 401) -> Referrer:
+def attached(subject_size: int = 401, log: LogProof | None = None) -> Referrer:
     made = Signature(
         id="s",
         statement=said(),
@@ -117,6 +118,7 @@ def attached(subject_size: int = 401) -> Referrer:
         created_at=AT,
         credential_id="c",
         public_key=KEY,
+        log=log,
     )
     return BUNDLE.attachment(made, a_subject(IMAGE, size=subject_size))
 
@@ -136,6 +138,10 @@ def test_the_manifest_is_the_one_that_cosign_writes_to_the_byte() -> None:
         '"artifactType":"application/vnd.dev.sigstore.bundle.v0.3+json"}'
     )
     assert attached().blobs == (b"{}", blob)
+
+
+def test_the_proof_of_the_log_goes_into_the_bundle() -> None:
+    assert attached(log=sample_proof("v1")).blobs[1] == sample("bundle-logv1.json").rstrip(b"\n")
 
 
 def test_the_same_record_gives_the_same_manifest_again() -> None:

@@ -44,9 +44,10 @@ class Cosign:
     def accepts(self, key: Path, image: str, *more: str) -> bool:
         return self.verify(key, image, *more).returncode == 0
 
-    def sign(self, key: Path, image: str, *, bundle: bool = False) -> None:
+    def sign(self, key: Path, image: str, *, bundle: bool = False, recursive: bool = False) -> None:
         """Sign as anybody's pipeline without a transparency log would."""
         form = () if bundle else ("--new-bundle-format=false",)
+        form += ("--recursive",) if recursive else ()
         done = self.run(
             *("sign", "--key", str(key), "--yes", "--use-signing-config=false"),
             *("--tlog-upload=false", *form, "--allow-http-registry", image),

@@ -107,6 +107,7 @@ from service.policy.patterns import any_matches
 from service.ports.hsm import TokenMechanism, TokenStatus, ToSign
 from service.ports.metrics import OUTBOX_ORDERS, Reading
 from service.ports.store import FindingFilter, Lease, SignatureFilter
+from service.verification.verdicts import with_children
 from tests.support.approvals import MemoryApprovals, MemoryQuorum
 from tests.support.certificates import Certifying
 from tests.support.memory import MemoryMeter
@@ -615,6 +616,7 @@ class SoftwareSigning:
         self.journal = journal
         self.catalog = catalog
         self.calls = 0
+        self.requests: list[SigningRequest] = []
         self.attachment_state = AttachmentState.ATTACHED
         self.fails_once: set[str] = set()
         """References that fail with a retryable error at the first try."""
@@ -634,6 +636,7 @@ class SoftwareSigning:
     ) -> tuple[SignedItem, ...]:
         with self._lock:
             self.calls += 1
+            self.requests.append(request)
             if self.whole_failures:
                 raise self.whole_failures.pop(0)
             if caller.role is not Role.BUILDER:
@@ -735,20 +738,35 @@ def fail_as_named(repository: Repository) -> None:
 
 
 class NamedVerdicts:
-    """Answers `verdict/<verdict>` with that verdict, everything else with `unsigned`."""
+    """Answers `verdict/<verdict>` with that verdict, everything else with `unsigned`.
+
+    `verdict/index` is verified, and of its two manifests one is.
+    """
 
     def __call__(
         self, caller: Caller, references: Sequence[str], *, recursive: bool
     ) -> Sequence[ImageVerdict]:
-        return tuple(self._one(reference) for reference in references)
+        return tuple(self._one(reference, recursive=recursive) for reference in references)
 
-    def _one(self, shown: str) -> ImageVerdict:
+    def _one(self, shown: str, *, recursive: bool) -> ImageVerdict:
         try:
             reference = Reference.parse(shown)
         except InvalidReferenceError as error:
             reason = Reason(ReasonCode.INVALID_REFERENCE, str(error))
             return ImageVerdict(shown, None, Verdict.UNKNOWN, (reason,))
         name = reference.repository.path.removeprefix("verdict/")
+        if name == "index":
+            children = [
+                replace(self._one(shown.replace("index", child), recursive=False), platform=on)
+                for child, on in (("verified", "linux/amd64"), ("unsigned", "linux/arm64"))
+            ]
+            warning = Reason(ReasonCode.FOREIGN_BUNDLE, "beside ours", cure="sign again")
+            whole = replace(
+                self._one(shown.replace("index", "verified"), recursive=False),
+                reference=shown,
+                warnings=(warning,),
+            )
+            return with_children(whole, children) if recursive else whole
         make: Mapping[str, Callable[[], tuple[Verdict, Reason, tuple[SignatureVerdict, ...]]]] = {
             "verified": lambda: _verdict(Verdict.VERIFIED, ReasonCode.SIGNATURE_VALID),
             "rejected": lambda: _verdict(Verdict.REJECTED, ReasonCode.UNTRUSTED_KEY),

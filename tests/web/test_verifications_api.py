@@ -62,3 +62,22 @@ def test_the_most_images_of_one_request_are_answered(
     body = {"images": [{"reference": "not an image"}] * MAX_IMAGES_PER_VERIFICATION}
     results = web.post("/v1/verifications", json=body, headers=builder).json["results"]
     assert [r["verdict"] for r in results] == ["unknown"] * MAX_IMAGES_PER_VERIFICATION
+
+
+def test_with_recursive_an_index_is_told_manifest_by_manifest(
+    web: FlaskClient, builder: dict[str, str]
+) -> None:
+    body = {"images": [{"reference": NAMED.format("index")}]}
+    (alone,) = web.post("/v1/verifications", json=body, headers=builder).json["results"]
+    assert (alone["verdict"], alone["n_of_n"], alone["children"]) == ("verified", None, [])
+    assert alone["warnings"] == [
+        {"code": "foreign-bundle", "text": "beside ours", "cure": "sign again"}
+    ]
+    recursive = {**body, "recursive": True}
+    (whole,) = web.post("/v1/verifications", json=recursive, headers=builder).json["results"]
+    assert (whole["verdict"], whole["n_of_n"]) == ("unsigned", "1 of 2")
+    assert whole["reasons"][0]["code"] == "child-not-verified"
+    assert [(one["platform"], one["verdict"]) for one in whole["children"]] == [
+        ("linux/amd64", "verified"),
+        ("linux/arm64", "unsigned"),
+    ]
