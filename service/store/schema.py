@@ -39,7 +39,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "r0009"
+HEAD: Final = "r0008"
 """The revision that this schema is; a test compares it with the newest migration."""
 
 metadata: Final = MetaData(

@@ -7,8 +7,8 @@ from typing import Final
 import sqlalchemy as sa
 from alembic import op
 
-revision = "r0009"
-down_revision = "r0008"
+revision = "r0007"
+down_revision = "r0006"
 branch_labels = None
 depends_on = None
 
