@@ -128,7 +128,7 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
         verify=VerifyImages(
             store.keys,
             registry,
-            signature_finders(registry, RecordedProofs(store.journal)),
+            signature_finders(registry, RecordedProofs(store.journal), clock),
             verifying,
         ),
         keys=Keys(store.keys, keyring),

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from service.domain.clock import Clock
 from service.domain.outbox import OrderKind
 from service.formats.bundle import BundleFormat
+from service.formats.notation import form as notation
 from service.formats.openpgp.form import OpenPGPFormat
 from service.formats.simplesigning import CosignFormat
 from service.operations.find_layers import FindLayers
@@ -24,10 +25,17 @@ from service.registry import (
     SigTagAttacher,
 )
 from service.verification.bundle import BundleJudge
+from service.verification.notation import NotationJudge
 
 
 def signature_formats() -> Mapping[str, SignatureFormat]:
-    formats: tuple[SignatureFormat, ...] = (CosignFormat(), BundleFormat(), OpenPGPFormat())
+    formats: tuple[SignatureFormat, ...] = (
+        CosignFormat(),
+        BundleFormat(),
+        notation.JWS,
+        notation.COSE,
+        OpenPGPFormat(),
+    )
     return {form.name: form for form in formats}
 
 
@@ -40,6 +48,6 @@ def registry_attachers(client: OCIClient, clock: Clock) -> Mapping[OrderKind, At
     }
 
 
-def signature_finders(client: OCIClient, proofs: ProofsOfTime) -> Sequence[Finder]:
-    judges = (BundleJudge(proofs),)
+def signature_finders(client: OCIClient, proofs: ProofsOfTime, clock: Clock) -> Sequence[Finder]:
+    judges = (BundleJudge(proofs), NotationJudge(proofs, clock))
     return (FindLayers(client, proofs), FindReferrers(client, ReferrerListing(client), judges))

@@ -46,10 +46,15 @@ class CertificateChain:
     @property
     def thumbprints(self) -> tuple[str, ...]:
         """Hex SHA-256 of each certificate, leaf first, as notation's annotation has them."""
-        return tuple(sha256(der).hexdigest() for der in self.certificates)
+        return thumbprints(self.certificates)
 
     def pem(self) -> str:
         return certificates_pem(self.certificates)
+
+
+def thumbprints(certificates: Sequence[bytes]) -> tuple[str, ...]:
+    """Return the hex SHA-256 of each certificate, in their order."""
+    return tuple(sha256(der).hexdigest() for der in certificates)
 
 
 def certificates_pem(certificates: Sequence[bytes]) -> str:

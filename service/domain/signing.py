@@ -121,6 +121,9 @@ class Signature:
     created_at: datetime
     credential_id: str
     public_key: bytes
+    chain: tuple[bytes, ...] = ()
+    """The certificates that go with it, as DER, leaf first, where its format holds any: those
+    that its key version had when it was made."""
     attachment: Attachment = NOT_ATTACHED
     log: LogProof | None = None
     """Put in by step 10; None until then, and where there is no log."""
@@ -173,6 +176,7 @@ class Outcome:
     signature: bytes
     log_entry: bytes
     force: bool = False
+    chain: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,17 @@ class SigningCycle:
                 entry = self._form(unit).log_entry(
                     unit.payload, result, public_key=unit.version.public_key, scheme=unit.scheme
                 )
-                outcomes.append(Outcome(intent, new_id("sig"), result, entry, force=run.force))
+                chain = unit.version.chain
+                outcomes.append(
+                    Outcome(
+                        intent,
+                        new_id("sig"),
+                        result,
+                        entry,
+                        force=run.force,
+                        chain=() if chain is None else chain.certificates,
+                    )
+                )
             # (9) Only now may it leave.
             committed = iter(
                 self.journal.complete(

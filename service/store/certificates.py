@@ -14,7 +14,7 @@ from service.domain.clock import from_millis, rfc3339, to_millis
 from service.domain.errors import CertificateSubjectTakenError
 from service.domain.subjects import Subject
 from service.store.audit import record
-from service.store.rows import dump
+from service.store.rows import certificates_from, dump
 from service.store.schema import IN_FORCE, certificate_chains, key_versions
 from service.store.sql import database_now
 
@@ -54,7 +54,7 @@ def chain_from(row: Row[Any]) -> CertificateChain | None:
         return None
     return CertificateChain(
         origin=ChainOrigin(row.chain_origin),
-        certificates=tuple(base64.b64decode(der) for der in orjson.loads(row.chain_certificates)),
+        certificates=certificates_from(row.chain_certificates),
         subject=_subject(row.chain_subject),
         not_before=from_millis(row.chain_not_before),
         not_after=from_millis(row.chain_not_after),

@@ -309,6 +309,7 @@ def _signature(outcome: Outcome, now: int) -> Signature:
         created_at=from_millis(now),
         credential_id=intent.credential_id,
         public_key=intent.public_key,
+        chain=outcome.chain,
         attachment=_PENDING if _wanted(intent) else NOT_ATTACHED,
     )
 

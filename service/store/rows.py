@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from hashlib import sha256
 from typing import Any, Final
 
@@ -21,7 +22,13 @@ from service.domain.signing import (
     Signature,
     Statement,
 )
-from service.store.schema import attachments, key_versions, log_entries, signatures
+from service.store.schema import (
+    attachments,
+    certificate_chains,
+    key_versions,
+    log_entries,
+    signatures,
+)
 
 STATEMENT_COLUMNS: Final = (
     "statement_hash",
@@ -35,9 +42,24 @@ STATEMENT_COLUMNS: Final = (
     "scheme",
 )
 
+# Envelopes hold the certificates that their key version had then.
+_CHAIN: Final = (
+    select(certificate_chains.c.certificates)
+    .where(
+        certificate_chains.c.key == signatures.c.key,
+        certificate_chains.c.version == signatures.c.version,
+        certificate_chains.c.recorded_at <= signatures.c.created_at,
+        signatures.c.format.like("notation%"),
+    )
+    .order_by(certificate_chains.c.seq.desc())
+    .limit(1)
+    .scalar_subquery()
+)
+
 SIGNATURES: Final[Select[Any]] = (
     select(
         signatures,
+        _CHAIN.label("chain"),
         log_entries.c.entry,
         key_versions.c.public_key,
         attachments.c.state.label("attachment"),
@@ -102,8 +124,14 @@ def signature_from(row: Row[Any]) -> Signature:
         created_at=from_millis(row.created_at),
         credential_id=row.credential_id,
         public_key=row.public_key,
+        chain=certificates_from(row.chain),
         attachment=attachment_from(row),
     )
+
+
+def certificates_from(stored: str | None) -> tuple[bytes, ...]:
+    listed = [] if stored is None else orjson.loads(stored)
+    return tuple(base64.b64decode(der) for der in listed)
 
 
 def attachment_from(row: Row[Any]) -> Attachment:

@@ -39,7 +39,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "r0008"
+HEAD: Final = "r0009"
 """The revision that this schema is; a test compares it with the newest migration."""
 
 metadata: Final = MetaData(
@@ -143,6 +143,7 @@ certificate_chains: Final = Table(
     _number("not_after"),
     _number("recorded_at"),
     ForeignKeyConstraint(["key", "version"], ["key_versions.key", "key_versions.version"]),
+    Index("ix_certificate_chains_key_version", "key", "version", "seq"),
     _one_of("origin", "imported", "own-ca", "self-signed"),
     sqlite_autoincrement=True,
 )
