@@ -9,7 +9,6 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -17,45 +16,10 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from service.domain.clock import SystemClock
 from service.domain.errors import ServiceError
 from service.keyring import Keyring, TokenConfig
-from service.ports.store import Lease
 from tests.support.faults import CKR_OK, replaced
+from tests.support.shared import FileLatch, FileLeases
 
 CKR_PIN_INCORRECT = 0xA0
-
-
-class FileLatch:
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-
-    def is_latched(self, token: str, fingerprint: str) -> bool:
-        return (self.directory / fingerprint).exists()
-
-    def latch(self, token: str, fingerprint: str) -> None:
-        (self.directory / fingerprint).touch()
-
-    def clear(self, token: str, *, actor: str) -> bool:
-        raise NotImplementedError
-
-
-class FileLeases:
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-
-    def _path(self, name: str) -> Path:
-        return self.directory / sha256(name.encode()).hexdigest()
-
-    def acquire(self, name: str, *, owner: str, seconds: float) -> Lease | None:
-        try:
-            os.close(os.open(self._path(name), os.O_CREAT | os.O_EXCL))
-        except FileExistsError:
-            return None
-        return Lease(name, owner, 1)
-
-    def renew(self, lease: Lease, *, seconds: float) -> None:
-        raise NotImplementedError
-
-    def release(self, lease: Lease) -> None:
-        self._path(lease.name).unlink()
 
 
 def main() -> None:
