@@ -31,6 +31,11 @@ class Backoff:
             return 0.0
         return self._until - self._monotonic()
 
+    @property
+    def failing(self) -> bool:
+        """Whether the last that was heard is a failure, however long ago."""
+        return self._failures > 0
+
     def failed(self) -> float:
         """Count a failure, unless one was counted already for this pause; return the pause."""
         with self._lock:

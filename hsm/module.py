@@ -30,7 +30,7 @@ from hsm.cryptoki import (
     Cryptoki,
 )
 from hsm.errors import CallStuckError, ModuleInheritedError, ModuleLoadError
-from hsm.quirks import wanted_init_args
+from hsm.quirks import quirks, wanted_init_args
 
 DRAIN_SECONDS: Final = 10.0  # far longer than a chunk of signatures on a healthy, slow HSM
 
@@ -98,6 +98,8 @@ class Module:
             if wanted is not None and init_args is None:
                 text += f"; it wants init_args like {wanted}"
             raise ModuleLoadError(text) from error
+        if quirks(library=self.manufacturer).one_at_a_time:
+            self._library.one_at_a_time = True
 
     @property
     def epoch(self) -> int:
@@ -169,7 +171,7 @@ class Module:
 
     @property
     def one_at_a_time(self) -> bool:
-        """Whether the module cannot lock, so that calls take turns."""
+        """Whether the module cannot lock, or not well, so that calls take turns."""
         return self._library.one_at_a_time
 
     @property

@@ -103,12 +103,18 @@ class TokenPool:
         self._idle: list[Leased] = []
         self._generation = 0
         self._last_try = False
+        self._refused = False
 
     @property
     def serial(self) -> str | None:
         """The serial of the token as it was found, or as configured before that."""
         login = self._login
         return self.address.serial if login is None else serial_of(login.token)
+
+    @property
+    def is_sick(self) -> bool:
+        """Whether the last operation failed for a reason of the token's own, the PIN included."""
+        return self._refused or self._backoff.failing
 
     @property
     def generation(self) -> int:
@@ -144,8 +150,13 @@ class TokenPool:
                 except _FailedError as failed:
                     self._climb(ladder, failed)
                 else:
+                    self._refused = False
                     self._backoff.succeeded()
                     return result
+        except PINRefusedError:
+            # No failure that passes by itself: asked anew each time, as the file may change.
+            self._refused = True
+            raise
         except HSMUnavailableError as error:
             error.retry_after = self._backoff.failed()
             raise

@@ -32,6 +32,8 @@ class Quirks:
     """What C_Initialize wants in pReserved, as a pattern for people; None: nothing."""
     not_sent: frozenset[Attribute] = frozenset()
     """Attributes that a template for new keys must not have."""
+    one_at_a_time: bool = False
+    """Whether calls must take turns, whatever the module says of its locks."""
     pin_tries: int | None = None
     """Wrong PINs after which the token locks itself; None: never, or not known."""
     differences: Mapping[str, str] = field(default_factory=dict)
@@ -46,7 +48,13 @@ ROWS: Final = (
             "wrong-kind": "CKR_GENERAL_ERROR; we compare the kinds before we sign",
         },
     ),
-    Quirks("p11-kit remoting", libraries=frozenset({"PKCS#11 Kit"})),
+    Quirks(
+        "p11-kit remoting",
+        libraries=frozenset({"PKCS#11 Kit"}),
+        # When its connection breaks, threads that wait for an answer wait for ever, all but the
+        # one that reads (0.24). They take turns on the socket anyway.
+        one_at_a_time=True,
+    ),
     Quirks(
         "opencryptoki",
         makers=frozenset({"IBM Corp."}),
@@ -94,12 +102,13 @@ ROWS: Final = (
 )
 
 
-def quirks(*, library: str, maker: str) -> Quirks:
+def quirks(*, library: str, maker: str | None = None) -> Quirks:
     """Return everything that the rows say of a module's and a token's manufacturer, as one row."""
     rows = [row for row in ROWS if maker in row.makers or library in row.libraries]
     return Quirks(
         " + ".join(row.vendor for row in rows),
         not_sent=frozenset().union(*(row.not_sent for row in rows)),
+        one_at_a_time=any(row.one_at_a_time for row in rows),
         pin_tries=min((row.pin_tries for row in rows if row.pin_tries is not None), default=None),
         differences={name: text for row in rows for name, text in row.differences.items()},
     )

@@ -23,7 +23,7 @@ _SESSIONS_TRIED: Final = 64
 
 def locking(bench: Bench) -> Found:
     if bench.module.one_at_a_time:
-        return Found(Verdict.LACKS, "does not lock by itself: one call at a time, so slow")
+        return Found(Verdict.LACKS, "cannot lock, or not well: our calls take turns")
     return Found(Verdict.WORKS, "takes CKF_OS_LOCKING_OK")
 
 

@@ -30,6 +30,7 @@ from service.domain.keys import (
 )
 from service.keyring import custody, locations
 from service.keyring.gate import StoreGate
+from service.keyring.revival import Revival
 from service.keyring.status import NOT_CONFIGURED, token_statuses
 from service.keyring.translate import (
     ALGORITHMS,
@@ -94,8 +95,9 @@ def address_of(token: TokenConfig) -> hsm.TokenAddress:
 class _Runtime:
     """What one process has made: a pool for each token, and the threads of batches."""
 
-    def __init__(self, pools: Sequence[hsm.TokenPool]) -> None:
+    def __init__(self, pools: Sequence[hsm.TokenPool], monotonic: Callable[[], float]) -> None:
         self.pools = tuple(pools)
+        self.revival = Revival(monotonic)
         # Starts no thread before it is given work.
         self.threads = ThreadPoolExecutor(BATCH_THREADS, thread_name_prefix="keyring")
 
@@ -139,7 +141,11 @@ class Keyring:
         results: list[bytes | ServiceError | None] = [None] * len(items)
         waiting = list(range(len(items)))
         failed: hsm.TokenPool | None = None
-        for pool in self._pools_of(version.locations):
+        pools = self._pools_of(version.locations)
+        ordered = self._runtime().revival.order(pools)
+        if ordered[:1] != pools[:1]:
+            failed = pools[0]
+        for pool in ordered:
             if failed is not None:
                 self._meter.count(FAILOVERS, failed.address.shown)
             signed = self._sign_on(pool, version, scheme, [items[index] for index in waiting])
@@ -283,12 +289,15 @@ class Keyring:
 
     def close(self) -> None:
         """Let the batch threads go. Sessions end with the process."""
+        self._runtime().revival.close()
         self._runtime().threads.shutdown()
 
     def _runtime(self) -> _Runtime:
         runtime = self._runtimes.get(os.getpid())
         if runtime is None:
-            runtime = self._runtimes.setdefault(os.getpid(), _Runtime(self._new_pools()))
+            runtime = self._runtimes.setdefault(
+                os.getpid(), _Runtime(self._new_pools(), self._clock.monotonic)
+            )
         return runtime
 
     def _new_pools(self) -> list[hsm.TokenPool]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 import hsm
+from hsm import module as modules
 from service.domain import errors
 from service.domain.keys import Algorithm, KeyVersion, Location, Scheme
 from service.domain.public_keys import public_key
@@ -15,6 +18,7 @@ from service.keyring.translate import service_error
 from service.ports.hsm import ToSign
 from tests.support.faults import counted, failing
 from tests.support.keyrings import Keyrings
+from tests.support.memory import MemoryPINLatch
 from tests.support.softhsm import TokenFixture
 from tests.support.versions import to_sign, version_of
 
@@ -134,6 +138,49 @@ def test_what_tokens_do_and_what_mends_them_is_counted(
         both.sign(only, P256, batch(version, 1))
     assert figures["sealwright_hsm_reinitialisations_total", label] == 1
     assert figures["sealwright_hsm_relogins_total", label] == 2
+
+
+class CountingLatch(MemoryPINLatch):
+    """Counts how often somebody wants to log in."""
+
+    asked = 0
+
+    def is_latched(self, token: str, fingerprint: str) -> bool:
+        self.asked += 1
+        return super().is_latched(token, fingerprint)
+
+
+def test_a_token_that_refused_its_pin_is_skipped_and_taken_again_when_the_file_is_mended(
+    token: TokenFixture, tmp_path: Path
+) -> None:
+    module = modules.load(token.module)
+    module.reinit(module.epoch)  # nobody is logged in
+    wrong = tmp_path / "pin"
+    wrong.write_text("wrong-4711")
+    latch = CountingLatch()
+    keyrings = Keyrings(latch=latch)
+    clones = [
+        replace(token.config, pin_file=wrong, name="first"),
+        replace(token.config, name="second"),
+    ]
+    with keyrings.closing:
+        keyring = keyrings(clones)
+        first, _ = keyring.pools
+        made = keyring.generate("k", Algorithm.EC_P256, "second")
+        version = version_of(made, Algorithm.EC_P256)
+        module.reinit(module.epoch)
+        assert isinstance(keyring.sign(version, P256, batch(version, 1))[0], bytes)
+        assert first.is_sick
+        asked = latch.asked
+        for _ in range(100):
+            assert isinstance(keyring.sign(version, P256, batch(version, 1))[0], bytes)
+        # Somebody looks now and then, and nobody who signs.
+        assert latch.asked - asked < 100
+        wrong.write_text(token.pin_file.read_text())
+        deadline = time.monotonic() + 30
+        while first.is_sick:
+            assert time.monotonic() < deadline
+            assert isinstance(keyring.sign(version, P256, batch(version, 1))[0], bytes)
 
 
 def test_could_not_check_outranks_missing_among_locations(

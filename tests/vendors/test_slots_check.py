@@ -70,7 +70,7 @@ def test_a_remoted_token_is_fit_and_has_the_quirks_of_both(tmp_path: Path) -> No
     with kit_vendor(tmp_path) as (vendor, _):
         told = examined(vendor, *SLOW)
     assert verdicts(told, "lies") == {"wrong-kind"}
-    assert verdicts(told, "lacks") == {"ed25519", "hash-length"}
+    assert verdicts(told, "lacks") == {"ed25519", "hash-length", "locking"}
     [token] = told["tokens"]
     assert token["subject"]["quirks"] == "SoftHSM + p11-kit remoting"
 
