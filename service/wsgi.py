@@ -9,6 +9,7 @@ from threading import Event, Thread
 from flask import Flask
 
 from service.bootstrap.api import build
+from service.bootstrap.memory import collect_seldom
 from service.bootstrap.settings import Settings
 from service.ports.steps import StepObserver
 from service.web import create_app
@@ -25,4 +26,6 @@ def application(observer: StepObserver | None = None) -> Flask:
         # A daemon: orders it holds when the process ends are claimed again by their lease.
         arguments = (service.deliver, service.chores, Event())
         Thread(target=run_loop, args=arguments, name="worker", daemon=True).start()
-    return create_app(service.operations, version=version("sealwright"))
+    app = create_app(service.operations, version=version("sealwright"))
+    collect_seldom()
+    return app

@@ -40,6 +40,28 @@ _LOCATIONS: Final = (
     .where(any_of(key_locations.c.key, "names"))
     .order_by(key_locations.c.position)
 )
+_WHOLE: Final[Select[Any]] = (
+    select(
+        keys.c.name,
+        keys.c.purpose,
+        keys.c.algorithm.label("key_algorithm"),
+        keys.c.created_at.label("key_created_at"),
+        key_versions,
+        *CHAIN_COLUMNS,
+        key_locations.c.token,
+        key_locations.c.serial,
+        key_locations.c.state.label("location_state"),
+    )
+    .outerjoin(key_versions, key_versions.c.key == keys.c.name)
+    .outerjoin(certificate_chains, CHAIN_OF_VERSION)
+    .outerjoin(
+        key_locations,
+        (key_locations.c.key == key_versions.c.key)
+        & (key_locations.c.version == key_versions.c.version),
+    )
+    .where(keys.c.name == bindparam("name"))
+    .order_by(key_versions.c.version, key_locations.c.position)
+)
 # Signatures lock their versions in share mode (completion, step 2), foreign keys still less:
 # a change waits for the former only.
 _LOCK_KEY: Final = (
@@ -171,25 +193,48 @@ def versions_from(connection: Connection, rows: Iterable[Row[Any]]) -> Sequence[
     for row in connection.execute(_LOCATIONS, {"names": names}):
         place = Location(row.token, row.serial, row.state)
         locations.setdefault((row.key, row.version), []).append(place)
-    return [
-        KeyVersion(
-            key=row.key,
-            version=row.version,
-            purpose=Purpose(row.purpose),
-            algorithm=Algorithm(row.algorithm),
-            state=KeyState(row.state),
-            cka_id=row.cka_id,
-            public_key=row.public_key,
-            locations=tuple(locations.get((row.key, row.version), ())),
-            created_at=from_millis(row.created_at),
-            attributes=Attributes(**orjson.loads(row.attributes)),
-            compromised_since=None
-            if row.compromised_since is None
-            else from_millis(row.compromised_since),
-            ever_compromised=row.ever_compromised,
-            compromise_reason=row.compromise_reason,
-            alongside=row.alongside,
-            chain=chain_from(row),
-        )
-        for row in listed
-    ]
+    return [_version(row, locations.get((row.key, row.version), ())) for row in listed]
+
+
+def key_named(connection: Connection, name: str) -> Key | None:
+    """Return one key in one statement: every signing request asks for one."""
+    rows = connection.execute(_WHOLE, {"name": name}).all()
+    if not rows:
+        return None
+    locations: dict[int, list[Location]] = {}
+    firsts: dict[int, Row[Any]] = {}
+    for row in rows:
+        if row.version is not None:
+            firsts.setdefault(row.version, row)
+            if row.token is not None:
+                place = Location(row.token, row.serial, row.location_state)
+                locations.setdefault(row.version, []).append(place)
+    head = rows[0]
+    return Key(
+        name=head.name,
+        purpose=Purpose(head.purpose),
+        algorithm=Algorithm(head.key_algorithm),
+        created_at=from_millis(head.key_created_at),
+        versions=tuple(_version(row, locations.get(row.version, ())) for row in firsts.values()),
+    )
+
+
+def _version(row: Row[Any], locations: Sequence[Location]) -> KeyVersion:
+    since = row.compromised_since
+    return KeyVersion(
+        key=row.key,
+        version=row.version,
+        purpose=Purpose(row.purpose),
+        algorithm=Algorithm(row.algorithm),
+        state=KeyState(row.state),
+        cka_id=row.cka_id,
+        public_key=row.public_key,
+        locations=tuple(locations),
+        created_at=from_millis(row.created_at),
+        attributes=Attributes(**orjson.loads(row.attributes)),
+        compromised_since=None if since is None else from_millis(since),
+        ever_compromised=row.ever_compromised,
+        compromise_reason=row.compromise_reason,
+        alongside=row.alongside,
+        chain=chain_from(row),
+    )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from functools import partial
 from typing import Final
 
 from sqlalchemy import Connection, bindparam, select
@@ -40,6 +39,7 @@ from service.store.key_rows import (
     VERSIONS_FOR,
     insert_key,
     insert_version,
+    key_named,
     keys_from,
     locked_key,
     update_version,
@@ -59,7 +59,7 @@ class StoredKeyCatalog:
         self._database = database
 
     def get(self, name: str) -> Key | None:
-        return self._database.read(partial(_get, name))
+        return self._database.read(lambda connection: key_named(connection, name))
 
     def list(self, purpose: Purpose | None, page: PageRequest) -> Page[Key]:
         """By name."""
@@ -96,7 +96,7 @@ class StoredKeyCatalog:
             row = connection.execute(_OF_PUBLIC_KEY, {"public_key": public_key}).first()
             if row is None:
                 return None
-            return version_of(_get(row.key, connection), row.key, row.version)
+            return version_of(key_named(connection, row.key), row.key, row.version)
 
         return self._database.read(run)
 
@@ -187,11 +187,6 @@ class StoredKeyCatalog:
             return after
 
         return self._database.write(run)
-
-
-def _get(name: str, connection: Connection) -> Key | None:
-    found = keys_from(connection, connection.execute(BY_NAME, {"name": name}).all())
-    return found[0] if found else None
 
 
 def _locked(connection: Connection, name: str) -> Key:
