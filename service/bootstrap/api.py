@@ -97,8 +97,11 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
     registry = build_registries(settings, clock)
     formats = signature_formats()
     renewer = LeaseRenewer(clock)
-    # Three pools: deliveries to a slow registry must not hold up anybody's look-ups.
-    resolving, delivering, verifying = (Fanout(REGISTRY_THREADS) for _ in range(3))
+    # Pools: deliveries to a slow registry must not hold up anybody's look-ups, and whoever waits
+    # for others must not sit where they run.
+    resolving, delivering, verifying, children, reading = (
+        Fanout(REGISTRY_THREADS) for _ in range(5)
+    )
     attachers = registry_attachers(registry, clock)
     reads = ReadLog(store.log_reader)
     log = build_log(settings, store, keyring, clock)
@@ -128,8 +131,9 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
         verify=VerifyImages(
             store.keys,
             registry,
-            signature_finders(registry, RecordedProofs(store.journal), clock),
+            signature_finders(registry, RecordedProofs(store.journal), reading, clock),
             verifying,
+            children,
         ),
         keys=Keys(store.keys, keyring),
         custody=Custody(acts, store.keys, store.audit, clock),

@@ -10,6 +10,7 @@ from service.formats.bundle import BundleFormat
 from service.formats.notation import form as notation
 from service.formats.openpgp.form import OpenPGPFormat
 from service.formats.simplesigning import CosignFormat
+from service.operations.fanout import Fanout
 from service.operations.find_layers import FindLayers
 from service.operations.find_referrers import FindReferrers
 from service.operations.finders import Finder
@@ -48,6 +49,11 @@ def registry_attachers(client: OCIClient, clock: Clock) -> Mapping[OrderKind, At
     }
 
 
-def signature_finders(client: OCIClient, proofs: ProofsOfTime, clock: Clock) -> Sequence[Finder]:
+def signature_finders(
+    client: OCIClient, proofs: ProofsOfTime, fanout: Fanout, clock: Clock
+) -> Sequence[Finder]:
     judges = (BundleJudge(proofs), NotationJudge(proofs, clock))
-    return (FindLayers(client, proofs), FindReferrers(client, ReferrerListing(client), judges))
+    return (
+        FindLayers(client, proofs),
+        FindReferrers(client, ReferrerListing(client), judges, fanout),
+    )

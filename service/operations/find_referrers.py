@@ -12,6 +12,7 @@ from service.domain.media_types import DOCKER_MANIFEST, OCI_MANIFEST
 from service.domain.references import Repository
 from service.domain.verdicts import Reason, ReasonCode, SignatureVerdict
 from service.formats.intoto import COSIGN_SIGN
+from service.operations.fanout import Fanout
 from service.operations.finders import COULD_NOT_ASK, Found, unanswered
 from service.ports.registry import ListedReferrer, ReferrerReader, Referrers, RegistryReader
 from service.verification.bundle import PREDICATE
@@ -27,11 +28,15 @@ from service.verification.stock import NOTATION, Listed
 
 @dataclass(frozen=True, slots=True)
 class FindReferrers:
-    """service.operations.finders.Finder; each referrer goes to the judge that recognises it."""
+    """service.operations.finders.Finder; each referrer goes to the judge that recognises it.
+
+    `fanout` is its own: whoever looks for signatures does so in a thread of another.
+    """
 
     registry: RegistryReader
     listing: ReferrerReader
     judges: Sequence[ReferrerJudge]
+    fanout: Fanout
 
     def __call__(
         self, repository: Repository, subject: Digest, keys: Sequence[KeyVersion]
@@ -40,24 +45,33 @@ class FindReferrers:
         found: list[SignatureVerdict] = []
         listed: list[Listed] = []
         open_questions = _beyond(referrers)
-        for entry in _read_first(referrers.entries):
-            if entry.descriptor.media_type not in (OCI_MANIFEST, DOCKER_MANIFEST):
-                continue  # no client looks for signatures in anything else
-            try:
-                one, judged = self._referrer(entry, repository, subject, keys)
-            except COULD_NOT_ASK as error:
-                open_questions.append(unanswered(error))
+        wanted = [
+            entry
+            for entry in _read_first(referrers.entries)
+            # No client looks for signatures in anything else.
+            if entry.descriptor.media_type in (OCI_MANIFEST, DOCKER_MANIFEST)
+        ]
+        for read in self.fanout.map(lambda e: self._read(e, repository, subject, keys), wanted):
+            if isinstance(read, Reason):
+                open_questions.append(read)
                 continue
+            one, judged = read
             listed.append(one)
             if judged is not None and judged.verdict is not None:
                 found.append(judged.verdict)
-        return Found(
-            tuple(found),
-            tuple(open_questions),
-            _faults(referrers),
-            tuple(listed),
-            listed_by_tag=referrers.by_tag,
-        )
+        return Found(tuple(found), tuple(open_questions), _faults(referrers), tuple(listed))
+
+    def _read(
+        self,
+        entry: ListedReferrer,
+        repository: Repository,
+        subject: Digest,
+        keys: Sequence[KeyVersion],
+    ) -> tuple[Listed, Judged | None] | Reason:
+        try:
+            return self._referrer(entry, repository, subject, keys)
+        except COULD_NOT_ASK as error:
+            return unanswered(error)
 
     def _referrer(
         self,

@@ -32,7 +32,6 @@ class Found:
     unanswered: tuple[Reason, ...] = ()
     warnings: tuple[Reason, ...] = ()
     listed: tuple[Listed, ...] = ()
-    listed_by_tag: bool = False
 
 
 class Finder(Protocol):

@@ -45,6 +45,8 @@ class VerifyImages:
     registry: RegistryReader
     finders: Sequence[Finder]
     fanout: Fanout
+    children: Fanout
+    """Another one, for the manifests of an index: its image waits in a thread of the first."""
 
     def __call__(
         self, caller: Caller, references: Sequence[str], *, recursive: bool
@@ -134,10 +136,10 @@ class VerifyImages:
             raise _CouldNotTellError(Reason(ReasonCode.IMAGE_NOT_FOUND, text))
         if manifest.descriptor.media_type not in INDEXES:
             return verdict
-        children = [
-            self._child(child, repository, keys)
-            for child in children_of(self.registry, repository, manifest.content)
-        ]
+        children = self.children.map(
+            lambda child: self._child(child, repository, keys),
+            children_of(self.registry, repository, manifest.content),
+        )
         return with_children(verdict, children)
 
     def _child(
@@ -166,7 +168,7 @@ def _stock_warnings(
 ) -> tuple[Reason, ...]:
     layers = [signature for signature in found if signature.format == _LAYERS]
     listed = [one for place in places for one in place.listed]
-    return stock.warnings(layers, listed, by_tag=any(place.listed_by_tag for place in places))
+    return stock.warnings(layers, listed)
 
 
 def _names(identity: str | None, repository: str) -> bool:

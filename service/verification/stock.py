@@ -29,14 +29,12 @@ class Listed:
     is_attestation: bool = False
 
 
-def warnings(
-    layers: Sequence[SignatureVerdict], listed: Sequence[Listed], *, by_tag: bool
-) -> tuple[Reason, ...]:
+def warnings(layers: Sequence[SignatureVerdict], listed: Sequence[Listed]) -> tuple[Reason, ...]:
     """Tell of everything that a stock client stumbles over. `layers` are those of the `.sig`."""
     return (
         *_foreign_bundles(layers, listed),
         *_attestations_by_image_keys(listed),
-        *(_dead(listed) if by_tag else ()),
+        *_dead(listed),
         *_malformed_notation(listed),
     )
 
@@ -76,10 +74,10 @@ def _dead(listed: Sequence[Listed]) -> list[Reason]:
     if not dead:
         return []
     text = (
-        f"the fallback index lists what the registry does not hold: {', '.join(dead[:3])}"
+        f"what refers to the image is listed and gone: {', '.join(dead[:3])}"
         f"{' and more' if len(dead) > 3 else ''}; notation gives up there"  # noqa: PLR2004 - shown
     )
-    cure = "sign the image again: whatever is gone is left out when the index is written"
+    cure = "sign the image again: what is gone is left out when the fallback index is written"
     return [Reason(ReasonCode.DEAD_REFERRER, text, cure=cure)]
 
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -23,91 +20,15 @@ from service.domain.references import Repository
 from service.ports.registry import Attached, Referrers
 from service.registry import ReferrerAttacher, ReferrerListing, SharedTag
 from service.registry.refer import NO_API_SECONDS
-from tests.support.attach_process import BUNDLE, referrer
+from tests.support.attach_process import referrer
 from tests.support.oci import TurnedClock, client_for, entry
 from tests.support.registry import OCI_INDEX, OCI_MANIFEST
 from tests.support.scripted_http import Received, Scripted, ScriptedServer
+from tests.support.small_registry import SmallRegistry, descriptor, error, index_of
 
 SUBJECT = Digest("5" * 64)
-JSON = {"Content-Type": "application/json"}
 OURS = referrer("ours", SUBJECT)
 TAG = f"sha256-{SUBJECT.hex}"
-
-Fault = Callable[[Received], Scripted | None]
-
-
-def error(status: int, code: str, **headers: str) -> Scripted:
-    body = json.dumps({"errors": [{"code": code, "message": "m"}]}).encode()
-    return Scripted(status, {**JSON, **headers}, body)
-
-
-def descriptor(content: bytes, **more: object) -> dict[str, object]:
-    digest = str(Digest.of(content))
-    return {"mediaType": OCI_MANIFEST, "size": len(content), "digest": digest, **more}
-
-
-def index_of(*entries: object) -> bytes:
-    document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": list(entries)}
-    return json.dumps(document).encode()
-
-
-class SmallRegistry:
-    """A registry of one repository in memory; `fault` may answer in its place.
-
-    `api`: it lists referrers, `page` of them at a time, those of manifests that it holds.
-    """
-
-    def __init__(self) -> None:
-        self.api = True
-        self.page = 100
-        self.blobs: dict[str, bytes] = {}
-        self.manifests: dict[str, bytes] = {}
-        self.fault: Fault = lambda _: None
-        self.after_write: Callable[[], None] = lambda: None
-
-    def __call__(self, request: Received) -> Scripted:
-        return self.fault(request) or self._answer(request)
-
-    def _answer(self, request: Received) -> Scripted:
-        url = urlsplit(request.path)
-        blob = re.fullmatch(r"/v2/app/blobs/(sha256:[0-9a-f]{64})", url.path)
-        manifest = re.fullmatch(r"/v2/app/manifests/(.+)", url.path)
-        match request.method:
-            case "HEAD" if blob:
-                return Scripted(200) if blob[1] in self.blobs else error(404, "BLOB_UNKNOWN")
-            case "GET" if url.path.startswith("/v2/app/referrers/"):
-                return self._listed(int(parse_qs(url.query).get("from", ["0"])[0]))
-            case "GET" | "HEAD" if manifest:
-                return self._manifest(manifest[1])
-            case "POST":
-                return Scripted(202, {"Location": "/upload/1"})
-            case "PUT" if url.path.startswith("/upload/"):
-                self.blobs[parse_qs(url.query)["digest"][0]] = request.body
-                return Scripted(201)
-            case _:
-                assert manifest
-                self.manifests[manifest[1]] = request.body
-                self.after_write()
-                return Scripted(201)
-
-    def _manifest(self, reference: str) -> Scripted:
-        content = self.manifests.get(reference)
-        if content is None:
-            return error(404, "MANIFEST_UNKNOWN")
-        kind = json.loads(content)["mediaType"]
-        digest = str(Digest.of(content))
-        return Scripted(200, {"Content-Type": kind, "Docker-Content-Digest": digest}, content)
-
-    def _listed(self, start: int) -> Scripted:
-        if not self.api:
-            return Scripted(404, {"Content-Type": "text/plain"}, b"404 page not found\n")
-        held = [c for c in self.manifests.values() if b'"subject"' in c]
-        entries = [descriptor(c, artifactType=BUNDLE) for c in held[start : start + self.page]]
-        headers = {"Content-Type": OCI_INDEX}
-        if len(held) > start + self.page:
-            following = f"/v2/app/referrers/{SUBJECT}?from={start + self.page}"
-            headers["Link"] = f'<{following}>; rel="next"'
-        return Scripted(200, headers, index_of(*entries))
 
 
 class Bench:
@@ -156,7 +77,7 @@ def test_with_the_api_the_registry_lists_and_no_tag_is_written(bench: Bench) -> 
 def test_a_list_that_changes_looks_different(bench: Bench) -> None:
     with bench.server:
         first = bench.attach()
-        bench.registry.manifests["other"] = b'{"subject":1}'
+        bench.registry.manifests["other"] = b'{"subject":"%s"}' % str(SUBJECT).encode()
         assert bench.attach().seen != first.seen
 
 
@@ -171,7 +92,10 @@ def test_what_the_registry_has_lost_is_pushed_again(bench: Bench) -> None:
 def test_a_list_of_several_pages_is_read_to_its_end(bench: Bench) -> None:
     bench.registry.page = 2
     for number in range(5):
-        bench.registry.manifests[str(number)] = b'{"subject":%d}' % number
+        bench.registry.manifests[str(number)] = b'{"subject":"%s","n":%d}' % (
+            str(SUBJECT).encode(),
+            number,
+        )
     with bench.server:
         assert len(bench.listed().entries) == 5
         assert bench.attach().added

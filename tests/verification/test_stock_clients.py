@@ -36,10 +36,8 @@ TWO_LAYERS = Listed(
 )
 
 
-def codes(
-    layers: list[SignatureVerdict], listed: list[Listed], *, by_tag: bool = True
-) -> list[ReasonCode]:
-    told = warnings(layers, listed, by_tag=by_tag)
+def codes(layers: list[SignatureVerdict], listed: list[Listed]) -> list[ReasonCode]:
+    told = warnings(layers, listed)
     assert all(reason.cure for reason in told)
     return [reason.code for reason in told]
 
@@ -66,7 +64,7 @@ def test_where_cosign_finds_ours_there_is_nothing_to_tell(
 
 def test_each_key_whose_bundle_is_missing_is_named() -> None:
     second = replace(LAYER, version=2)
-    (told,) = warnings([LAYER, second], [OUR_BUNDLE], by_tag=True)
+    (told,) = warnings([LAYER, second], [OUR_BUNDLE])
     assert "release version 2" in told.text
 
 
@@ -77,10 +75,9 @@ def test_an_attestation_by_an_image_key_is_told_and_one_by_its_own_key_is_not() 
     assert codes([LAYER], [OUR_BUNDLE, proper]) == []
 
 
-def test_dead_entries_are_told_where_we_can_leave_them_out() -> None:
+def test_entries_whose_manifest_is_gone_are_told() -> None:
     assert codes([], [DEAD, OUR_BUNDLE]) == [ReasonCode.DEAD_REFERRER]
-    assert codes([], [DEAD, OUR_BUNDLE], by_tag=False) == []
-    (told,) = warnings([], [DEAD] * 5, by_tag=True)
+    (told,) = warnings([], [DEAD] * 5)
     assert "and more" in told.text
 
 
