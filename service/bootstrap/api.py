@@ -42,6 +42,7 @@ from service.operations import (
     SeeFindings,
     SignImages,
     Slots,
+    Timestamps,
     VerifyImages,
     Withdrawals,
 )
@@ -151,6 +152,7 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
         audit_search=SearchAudit(store.audit_search),
         trusted_logs=TrustedLogs(store.log_reader, store.keys),
         slots=Slots(keyring, store.pins, store.audit),
+        timestamps=Timestamps(store.keys, keyring, store.audit, clock),
         lookaside=Lookaside(store.journal, store.keys, registry),
         openpgp_keys=OpenPGPKeys(store.certifications, keyring),
         readiness=Readiness(keyring, store.health, log, [watched]),

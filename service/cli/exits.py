@@ -46,6 +46,7 @@ EXITS: Final = MappingProxyType(
         errors.KeyMoveForbiddenError: Exit.USAGE,
         errors.PublicKeyTakenError: Exit.USAGE,
         errors.LogKeyMissingError: Exit.UNAVAILABLE,
+        errors.TimestampKeyMissingError: Exit.UNAVAILABLE,
         errors.CertificateNotFoundError: Exit.USAGE,
         errors.CertificateChainRefusedError: Exit.USAGE,
         errors.CertificateSubjectTakenError: Exit.USAGE,

@@ -261,6 +261,19 @@ class LogKeyMissingError(ServiceError):
     cure = "A custodian makes one with `sealwright keys create log --purpose log`, or activates it."
 
 
+class TimestampKeyMissingError(ServiceError):
+    code = "timestamp-key-missing"
+    title = "There is no key that can stamp time"
+    cause = (
+        "No key of purpose `timestamp` has an active version with a certificate chain that holds "
+        "now."
+    )
+    cure = (
+        "A custodian makes one with `sealwright keys create tsa --purpose timestamp` and "
+        "`sealwright keys self-sign tsa`, or imports a chain."
+    )
+
+
 class CertificateNotFoundError(ServiceError):
     code = "certificate-not-found"
     title = "The key version has no certificate"

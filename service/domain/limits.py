@@ -39,3 +39,4 @@ ATTACH_SECONDS: Final = 20.0  # one delivery, all its retries included
 WAIT_FOR_LOG_SECONDS: Final = 10.0  # a healthy log takes milliseconds, one that fails over seconds
 WAIT_FOR_ATTACHMENT_SECONDS: Final = 10.0  # the contract: a signing request waits so long
 IDEMPOTENCY_DAYS: Final = 7  # the contract
+MAX_TIMESTAMP_QUERY_BYTES: Final = 4096  # an imprint, a nonce, a policy; no extension is known

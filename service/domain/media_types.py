@@ -11,3 +11,5 @@ DOCKER_INDEX: Final = "application/vnd.docker.distribution.manifest.list.v2+json
 
 INDEXES: Final = frozenset({OCI_INDEX, DOCKER_INDEX})
 MANIFESTS: Final = (OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_INDEX)
+TIMESTAMP_QUERY: Final = "application/timestamp-query"  # RFC 3161, 3.4
+TIMESTAMP_REPLY: Final = "application/timestamp-reply"

@@ -2,9 +2,8 @@
 
 Purposes never mix: cosign takes any attestation by a key for a signature by it, and a log key
 that signs images could sign a tree that nobody knows of. So what signs images takes an
-`ImageVersion`, what signs for the log a `LogVersion`, what certifies a `CAVersion`, and mypy
-refuses to confuse them. There
-is no way to either but the functions of this module; another purpose gets types of its own.
+`ImageVersion`, what signs for the log a `LogVersion`, what certifies a `CAVersion`, what stamps
+time a `TimestampVersion`, and mypy refuses to confuse them. There is no way to either but the functions of this module; another purpose gets types of its own.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ ImageKey = NewType("ImageKey", Key)
 ImageVersion = NewType("ImageVersion", KeyVersion)
 LogVersion = NewType("LogVersion", KeyVersion)
 CAVersion = NewType("CAVersion", KeyVersion)
+TimestampVersion = NewType("TimestampVersion", KeyVersion)
 
 
 def image_key(key: Key) -> ImageKey:
@@ -41,6 +41,15 @@ def log_versions(key: Key) -> tuple[LogVersion, ...]:
         KeyNotUsableError: the key is for something else, or no version is active.
     """
     return tuple(LogVersion(version) for version in _active(_checked(key, Purpose.LOG)))
+
+
+def timestamp_versions(key: Key) -> tuple[TimestampVersion, ...]:
+    """Return the active versions of a timestamp key, newest last.
+
+    Raises:
+        KeyNotUsableError: the key is for something else, or no version is active.
+    """
+    return tuple(TimestampVersion(v) for v in _active(_checked(key, Purpose.TIMESTAMP)))
 
 
 def ca_version(key: Key) -> CAVersion:

@@ -20,10 +20,8 @@ from typing import Any, ClassVar, Final
 from asn1crypto import algos, cms, core, tsp, x509
 
 from service.domain.keys import Algorithm, Scheme
+from service.domain.limits import MAX_TIMESTAMP_QUERY_BYTES
 
-QUERY_MEDIA_TYPE: Final = "application/timestamp-query"
-REPLY_MEDIA_TYPE: Final = "application/timestamp-reply"
-MAX_QUERY_BYTES: Final = 4096  # an imprint, a nonce and a policy; extensions are refused anyway
 POLICY: Final = "1.3.6.1.4.1.57264.2"  # what sigstore's own authority states; clients check none
 ACCURACY_SECONDS: Final = 1  # the time is told in whole seconds
 
@@ -114,7 +112,7 @@ def parse_query(der: bytes) -> Query:
     Raises:
         QueryRefusedError: with the failure that the reply must tell.
     """
-    if len(der) > MAX_QUERY_BYTES:
+    if len(der) > MAX_TIMESTAMP_QUERY_BYTES:
         raise QueryRefusedError(Failure.BAD_DATA_FORMAT, "the query is too long")
     try:
         request = tsp.TimeStampReq.load(der, strict=True)

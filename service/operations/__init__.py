@@ -19,6 +19,7 @@ from service.operations.readiness import Readiness, ReadinessPart
 from service.operations.records import Records
 from service.operations.sign import SignImages
 from service.operations.slots import Slots
+from service.operations.timestamps import Timestamps
 from service.operations.verify import VerifyImages
 from service.operations.withdrawals import Withdrawals
 from service.ports.identity import Authenticator
@@ -40,6 +41,7 @@ __all__ = [
     "SeeFindings",
     "SignImages",
     "Slots",
+    "Timestamps",
     "VerifyImages",
     "Withdrawals",
 ]
@@ -67,6 +69,7 @@ class Operations:
     trusted_logs: TrustedLogs
     slots: Slots
     lookaside: Lookaside
+    timestamps: Timestamps
     openpgp_keys: OpenPGPKeys
     readiness: Readiness
     metrics: Metrics

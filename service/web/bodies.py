@@ -30,17 +30,26 @@ def read_object(request: Request) -> dict[str, object]:
     Raises:
         UnsupportedMediaTypeError, BodyTooLargeError, MalformedBodyError.
     """
-    if request.mimetype != "application/json":
+    return parse_object(read_raw(request, "application/json", most=MAX_BODY_BYTES))
+
+
+def read_raw(request: Request, media_type: str, *, most: int) -> bytes:
+    """Return the body, which must be of this media type and of at most so many bytes.
+
+    Raises:
+        UnsupportedMediaTypeError, BodyTooLargeError.
+    """
+    if request.mimetype != media_type:
         raise UnsupportedMediaTypeError
     # Refused by its announced length before a byte is read.
-    if (request.content_length or 0) > MAX_BODY_BYTES:
+    if (request.content_length or 0) > most:
         raise BodyTooLargeError
     # A body of unannounced length is silently cut off by werkzeug at READ_AT_MOST, one byte
     # past the limit, so that a longer one shows.
     raw = request.get_data(cache=False)
-    if len(raw) > MAX_BODY_BYTES:
+    if len(raw) > most:
         raise BodyTooLargeError
-    return parse_object(raw)
+    return raw
 
 
 def parse_object(raw: bytes) -> dict[str, object]:

@@ -139,6 +139,12 @@ def _operation(endpoint: Endpoint, parameters: list[dict[str, Any]]) -> dict[str
             "required": endpoint.body_required,
             "content": {"application/json": {"schema": endpoint.body}},
         }
+    elif endpoint.raw_body is not None:
+        binary = {"type": "string", "format": "binary"}
+        operation["requestBody"] = {
+            "required": True,
+            "content": {endpoint.raw_body: {"schema": binary}},
+        }
     return operation
 
 

@@ -55,6 +55,7 @@ STATUS: Final = MappingProxyType(
         errors.KeyMoveForbiddenError: HTTPStatus.CONFLICT,
         errors.PublicKeyTakenError: HTTPStatus.CONFLICT,
         errors.LogKeyMissingError: HTTPStatus.SERVICE_UNAVAILABLE,
+        errors.TimestampKeyMissingError: HTTPStatus.SERVICE_UNAVAILABLE,
         errors.CertificateNotFoundError: HTTPStatus.NOT_FOUND,
         errors.CertificateChainRefusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
         errors.CertificateSubjectTakenError: HTTPStatus.CONFLICT,

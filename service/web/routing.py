@@ -61,6 +61,8 @@ class Endpoint:
     query: type[Schema] | None = None
     body: type[Schema] | None = None
     body_required: bool = True
+    raw_body: str | None = None
+    """The media type of a body that is not JSON; it has no schema then."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Request headers of this call, with what they mean."""
     errors: tuple[type[ServiceError], ...] = ()
@@ -96,6 +98,16 @@ class Call:
     def query(self) -> Any:
         """Return the query as the endpoint's schema loads it."""
         return _load(self.endpoint.query, self._query)
+
+    def raw(self, *, most: int) -> bytes:
+        """Return a body that is not JSON, of the media type that the endpoint names.
+
+        Raises:
+            UnsupportedMediaTypeError, BodyTooLargeError.
+        """
+        if self.endpoint.raw_body is None:
+            raise RuntimeError("the endpoint declares no such body")
+        return bodies.read_raw(request, self.endpoint.raw_body, most=most)
 
     def json(self) -> dict[str, object]:
         return bodies.read_object(request)
@@ -152,6 +164,7 @@ class Routes:
         query: type[Schema] | None = None,
         body: type[Schema] | None = None,
         body_required: bool = True,
+        raw_body: str | None = None,
         headers: Mapping[str, str] | None = None,
         errors: tuple[type[ServiceError], ...] = (),
     ) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
@@ -171,6 +184,7 @@ class Routes:
                     query=query,
                     body=body,
                     body_required=body_required,
+                    raw_body=raw_body,
                     headers=headers or {},
                     errors=errors,
                 )

@@ -93,6 +93,7 @@ from service.operations import (
     Records,
     SeeFindings,
     Slots,
+    Timestamps,
     Withdrawals,
 )
 from service.operations.acts import Acts
@@ -870,6 +871,7 @@ def new_world(*, release_key: bool = True, allow_extractable: bool = False) -> W
         audit_search=SearchAudit(NoLog()),
         trusted_logs=TrustedLogs(cast("Any", NoLog()), catalog),
         slots=Slots(tokens, MemoryLatch(), audit),
+        timestamps=Timestamps(catalog, cast("Any", None), audit, clock),
         lookaside=Lookaside(cast("Any", journal), catalog, AnyRegistry()),
         openpgp_keys=OpenPGPKeys(MemoryCertifications(), cast("Any", None)),
         readiness=Readiness(tokens, health, cast("Any", NoLog())),

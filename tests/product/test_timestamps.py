@@ -1,0 +1,88 @@
+"""Our own time-stamping authority in the running product: openssl asks it, and checks it."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+import urllib3
+
+from tests.support.product import Product
+
+QUERY = "application/timestamp-query"
+
+
+def ask(product: Product, query: bytes, kind: str = QUERY) -> urllib3.BaseHTTPResponse:
+    return urllib3.request(
+        "POST", f"{product.url}/v1/timestamps", body=query, headers={"Content-Type": kind}
+    )
+
+
+def openssl(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["openssl", "ts", *words], cwd=place, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def authority(product: Product, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the authority's root and a query that openssl made."""
+    name = f"tsa-{uuid.uuid4().hex[:6]}"
+    body = {"name": name, "purpose": "timestamp", "algorithm": "ec-p256"}
+    assert product.call("POST", "/v1/keys", body, who="custodian").status == 201
+    made = product.call("POST", f"/v1/keys/{name}/self-sign", {}, who="custodian")
+    assert made.status in (200, 201), made.body
+    place = tmp_path_factory.mktemp("tsa")
+    chain = product.call("GET", f"/v1/keys/{name}/certificate-chain", who=None).body
+    end = "-----END CERTIFICATE-----\n"
+    (place / "root.pem").write_text(chain.split(end)[-2] + end)
+    (place / "message").write_bytes(b"the raw bytes of a signature")
+    done = openssl(place, "-query", "-data", "message", "-sha256", "-cert", "-out", "query")
+    assert done.returncode == 0, done.stderr
+    return place
+
+
+def test_openssl_takes_the_reply_and_refuses_it_for_something_else(
+    product: Product, authority: Path
+) -> None:
+    answer = ask(product, (authority / "query").read_bytes())
+    assert answer.status == 200
+    assert answer.headers["Content-Type"] == "application/timestamp-reply"
+    (authority / "reply").write_bytes(answer.data)
+    words = ("-verify", "-in", "reply", "-CAfile", "root.pem")
+    done = openssl(authority, *words, "-queryfile", "query")
+    assert "Verification: OK" in done.stdout + done.stderr
+    (authority / "other").write_bytes(b"something else")
+    assert openssl(authority, *words, "-data", "other").returncode != 0
+
+
+def test_a_query_that_cannot_be_granted_is_rejected_in_the_protocol_s_own_words(
+    product: Product, authority: Path
+) -> None:
+    openssl(authority, "-query", "-data", "message", "-md5", "-out", "md5")
+    (authority / "rejected").write_bytes(ask(product, (authority / "md5").read_bytes()).data)
+    shown = openssl(authority, "-reply", "-in", "rejected", "-text").stdout
+    assert "Status: Rejected." in shown
+    assert ask(product, b"nonsense").status == 200
+
+
+def test_what_is_no_query_at_all_is_a_problem(product: Product, authority: Path) -> None:
+    query = (authority / "query").read_bytes()
+    assert ask(product, query, "application/json").status == 415
+    assert ask(product, query + bytes(5000)).status == 413
+
+
+def test_each_token_is_on_record(product: Product, authority: Path) -> None:
+    assert ask(product, (authority / "query").read_bytes()).status == 200
+    deadline = time.monotonic() + 30
+    while True:
+        found = product.call("GET", "/v1/audit-events?action=timestamp.made", who="auditor")
+        assert found.status == 200, found.body
+        if found.body["items"]:
+            return
+        # The audit log shows what a checkpoint covers, which comes a moment later.
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
