@@ -21,6 +21,7 @@ from service.operations.certify_version import (
 )
 from service.operations.decide import require_action
 from service.operations.generate_key import Generation
+from service.operations.refusals import refusals_told
 from service.policy.roles import Action
 from service.ports.certificates import CertificateMaker
 from service.ports.store import AuditTrail, KeyCatalog
@@ -40,17 +41,14 @@ class Certificates:
             ForbiddenError, KeyNotFoundError, KeyNotUsableError, HSMUnavailableError,
             KeyMissingOnTokenError, PINRefusedError, SignatureCheckFailedError.
         """
-        require_action(caller, Action.CERTIFY_KEY)
-        version = certifiable(self.catalog, name, number)
-        check_signs(version)
-        event = AuditEvent(
-            "certificate.request-begun",
-            caller.name,
-            f"{name}/{number}",
-            {"subject": subject.text()},
-        )
-        self.audit.append([event])
-        return self.maker.request(version, subject)
+        what = f"{name}/{number}"
+        with refusals_told(self.audit, caller, what, "certificate request"):
+            require_action(caller, Action.CERTIFY_KEY)
+            version = certifiable(self.catalog, name, number)
+            check_signs(version)
+            details = {"subject": subject.text()}
+            self.audit.append([AuditEvent("certificate.request-begun", caller.name, what, details)])
+            return self.maker.request(version, subject)
 
     def install(self, caller: Caller, wanted: ChainImport) -> Performed | Approval:
         """Make a chain that others issued the version's. The value is the KeyVersion.
@@ -59,8 +57,10 @@ class Certificates:
             ForbiddenError, KeyNotFoundError, KeyNotUsableError, CertificateChainRefusedError,
             CertificateSubjectTakenError.
         """
-        require_action(caller, Action.CERTIFY_KEY)
-        return self.acts.request(caller, wanted.act())
+        act = wanted.act()
+        with refusals_told(self.audit, caller, act.subject, act.kind.value):
+            require_action(caller, Action.CERTIFY_KEY)
+            return self.acts.request(caller, act)
 
     def self_sign(
         self, caller: Caller, wanted: SelfSigning, *, token: str | None
@@ -76,13 +76,17 @@ class Certificates:
             UnsupportedAlgorithmError, CertificateAuthorityNotUsableError,
             CertificateSubjectTakenError, HSMUnavailableError, PINRefusedError.
         """
-        require_action(caller, Action.CERTIFY_KEY)
-        version = certifiable(self.catalog, wanted.name, wanted.number)
-        if not wanted.lone and self.catalog.get(OWN_CA) is None:
-            made = self.acts.request(caller, _ca_key(token or _token_of(version)))
-            if isinstance(made, Approval):
-                return made
-        return self.acts.request(caller, wanted.act())
+        act = wanted.act()
+        with refusals_told(self.audit, caller, act.subject, act.kind.value):
+            require_action(caller, Action.CERTIFY_KEY)
+            if not wanted.lone and self.catalog.get(OWN_CA) is None:
+                # What is refused anyway must not leave a CA behind.
+                self.acts.performers[act.kind].check(act)
+                version = certifiable(self.catalog, wanted.name, wanted.number)
+                made = self.acts.request(caller, _ca_key(token or _token_of(version)))
+                if isinstance(made, Approval):
+                    return made
+            return self.acts.request(caller, act)
 
     def active_version(self, name: str) -> int:
         """Return the number of the newest active version.

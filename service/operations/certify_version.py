@@ -142,7 +142,9 @@ class CertifyVersion:
         if version.purpose is not Purpose.TIMESTAMP and version.algorithm is Algorithm.ED25519:
             raise UnsupportedAlgorithmError("notation takes no certificates of Ed25519 keys")
         if not wanted.lone:
-            self.ca.usable()
+            # Before it is made it can still be asked whether all else is right.
+            if self.ca.key() is not None:
+                self.ca.usable()
         elif version.purpose is Purpose.TIMESTAMP:
             raise InvalidRequestError(
                 "cosign takes no lone certificate for timestamps",

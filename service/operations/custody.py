@@ -6,15 +6,13 @@ Whatever policy may want a quorum for goes through `Acts.request`. Stopping a ke
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from service.domain.acts import Act, Performed
 from service.domain.approvals import Approval
-from service.domain.audit import AuditEvent
 from service.domain.callers import Caller
 from service.domain.clock import Clock
-from service.domain.errors import InvalidRequestError, ServiceError
+from service.domain.errors import InvalidRequestError
 from service.domain.keys import CALLERS_PURPOSES, Purpose
 from service.domain.lifecycle import Move, check_move, version_of
 from service.operations.acts import Acts
@@ -22,6 +20,7 @@ from service.operations.adopt_key import Adoption
 from service.operations.decide import require_action
 from service.operations.generate_key import Generation, summary
 from service.operations.move_version import act_of
+from service.operations.refusals import refusals_told
 from service.policy.roles import Action
 from service.ports.store import AuditTrail, KeyCatalog
 
@@ -65,7 +64,7 @@ class Custody:
             BusyError, and what `KeyMaker.destroy` raises.
         """
 
-        def run() -> Performed | Approval:
+        with refusals_told(self.audit, caller, move.subject, f"move to {move.to}"):
             require_action(caller, Action.CHANGE_KEY)
             if move.since is not None and move.since > self.clock.now():
                 raise InvalidRequestError(
@@ -79,29 +78,7 @@ class Custody:
             moved = self.catalog.move(move, actor=caller.name)
             return Performed(moved, summary(moved))
 
-        return self._audited(caller, move.subject, f"move to {move.to}", run)
-
     def _request(self, caller: Caller, action: Action, act: Act) -> Performed | Approval:
-        def run() -> Performed | Approval:
+        with refusals_told(self.audit, caller, act.subject, act.kind.value):
             require_action(caller, action)
             return self.acts.request(caller, act)
-
-        return self._audited(caller, act.subject, act.kind.value, run)
-
-    def _audited(
-        self,
-        caller: Caller,
-        subject: str,
-        what: str,
-        run: Callable[[], Performed | Approval],
-    ) -> Performed | Approval:
-        """What is done has its own event; what is refused is told here."""
-        try:
-            return run()
-        except ServiceError as error:
-            if not error.retryable:
-                details = {"act": what, "code": error.code, "detail": str(error)[:500]}
-                self.audit.append(
-                    [AuditEvent("custody.refused", caller.name, subject[:200], details)]
-                )
-            raise

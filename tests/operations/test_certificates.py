@@ -12,9 +12,11 @@ from typing import Any
 import orjson
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_der_public_key
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 from cryptography.x509.oid import NameOID
 from pkcs11 import Attribute, ObjectClass
+from pkcs11.util.ec import encode_ec_public_key
 
 from service.authority import HSMCertificateMaker
 from service.bootstrap.acts import performers
@@ -40,11 +42,13 @@ from service.domain.errors import (
 )
 from service.domain.keys import OWN_CA, Algorithm, Key, KeyState, KeyVersion, Purpose
 from service.domain.lifecycle import Move
+from service.domain.public_keys import public_key
 from service.domain.quorum import QuorumRules
 from service.domain.x509_names import name_of, parse_subject, subject_from
 from service.keyring import Keyring
 from service.operations import Approvals, Certificates, Custody
 from service.operations.acts import Acts
+from service.operations.adopt_key import Adoption
 from service.operations.certify_version import ChainImport, SelfSigning
 from service.operations.generate_key import Generation
 from service.operations.own_ca import LEAF_DAYS, ROOT_DAYS, SELF_MADE, signer_subject
@@ -54,6 +58,7 @@ from service.policy.document import Policy
 from service.store import Store
 from service.verification.chains import Use, check_chain, validities
 from tests.support.chains import Spec, ca, issue, leaf, name, openssl_verifies, pem_of
+from tests.support.foreign import foreign_key, session_on
 from tests.support.keyrings import Keyrings
 from tests.support.oci import TurnedClock
 from tests.support.softhsm import SoftHSM, TokenFixture
@@ -189,6 +194,7 @@ def test_a_version_that_must_not_sign_does_not_even_sign_a_request(
     room.move("release", 1, state)
     with pytest.raises(KeyNotUsableError, match=state):
         room.certificates.request(CUSTODIAN, "release", 1, SUBJECT)
+    assert room.actions()[-1] == "custody.refused"
 
 
 def test_a_staged_version_can_be_certified_before_it_signs(room: Room) -> None:
@@ -362,7 +368,8 @@ def test_the_first_certificate_needs_a_place_that_notation_can_name(room: Room) 
     assert refused.value.errors.keys() == {"state", "organization"}
     with pytest.raises(InvalidRequestError):
         room.self_sign(place={**PLACE, "C": "CHE"})
-    assert room.version(OWN_CA).chain is None
+    assert room.store.keys.get(OWN_CA) is None
+    assert room.actions()[-2:] == ["custody.refused"] * 2
 
 
 @pytest.mark.parametrize("purpose", [Purpose.IMAGE, Purpose.ATTESTATION])
@@ -395,7 +402,7 @@ def test_ed25519_is_refused_before_anything_is_made(room: Room) -> None:
     for lone in (True, False):
         with pytest.raises(UnsupportedAlgorithmError, match="Ed25519"):
             room.self_sign(lone=lone)
-    assert [a for a in room.actions()[len(before) :] if a.startswith("certificate.")] == []
+    assert room.actions()[len(before) :] == ["custody.refused"] * 2
 
 
 def test_a_leaf_does_not_outlive_its_root(room: Room) -> None:
@@ -512,6 +519,34 @@ def test_rotating_a_key_of_our_own_ca_certifies_the_new_version_in_the_same_act(
     assert third.chain is not None
     beside = room.rotate(alongside=True)
     assert beside.chain is not None
+
+
+def test_adopting_the_next_version_certifies_it_as_well(room: Room, token: TokenFixture) -> None:
+    room.make()
+    room.self_sign()
+    foreign_key(token, label="theirs", cka_id=b"theirs")
+    with session_on(token) as session:
+        wanted = {Attribute.CLASS: ObjectClass.PUBLIC_KEY, Attribute.ID: b"theirs"}
+        [public] = list(session.get_objects(wanted))
+        der = encode_ec_public_key(public)
+    text = public_key(der).pem()
+    adopted = room.custody.adopt(
+        CUSTODIAN, Adoption("release", f"pkcs11:token={token.label};id=theirs", text)
+    )
+    assert isinstance(adopted, Performed)
+    version = room.version(number=2)
+    assert version.public_key == der
+    assert version.chain is not None
+    check_chain(version.chain.certificates, use=Use.CODE_SIGNING, at=room.clock.now())
+    with pytest.raises(KeyNotUsableError, match="no other is adopted"):
+        room.custody.adopt(
+            CUSTODIAN, Adoption(OWN_CA, f"pkcs11:token={token.label};id=other", another_pem())
+        )
+
+
+def another_pem() -> str:
+    made = ec.generate_private_key(ec.SECP256R1()).public_key()
+    return made.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
 def test_rotating_a_key_that_others_certified_leaves_the_new_version_without(room: Room) -> None:

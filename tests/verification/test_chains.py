@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -33,6 +32,7 @@ from service.verification.chains import (
     check_chain,
     unverified_from_pem,
 )
+from tests.support.chain_attacks import CA, LEAF, SIGN, STAMPING
 from tests.support.chains import (
     NOW,
     TIME_STAMPING,
@@ -49,8 +49,6 @@ from tests.support.chains import (
     stamping_leaf,
     with_change,
 )
-
-SIGN = "digital_signature"
 
 
 def codes(
@@ -98,79 +96,6 @@ def test_every_kind_of_key_that_verifiers_know_is_accepted(kind: str, position: 
     assert codes(issue(with_change(chain_specs(3), position, kind=kind))) == set()
 
 
-LEAF: dict[str, tuple[dict[str, object], FaultCode]] = {
-    "is a CA": ({"is_ca": True}, FaultCode.BASIC_CONSTRAINTS),
-    "no key usage": ({"usage": None}, FaultCode.KEY_USAGE),
-    "key usage not critical": ({"usage_critical": False}, FaultCode.KEY_USAGE),
-    "no digitalSignature": ({"usage": frozenset({"content_commitment"})}, FaultCode.KEY_USAGE),
-    **{
-        f"also {bit}": ({"usage": frozenset({SIGN, bit})}, FaultCode.KEY_USAGE)
-        for bit in (
-            "key_encipherment",
-            "data_encipherment",
-            "key_agreement",
-            "key_cert_sign",
-            "crl_sign",
-        )
-    },
-    "also encipherOnly": (
-        {"usage": frozenset({SIGN, "key_agreement", "encipher_only"})},
-        FaultCode.KEY_USAGE,
-    ),
-    "also decipherOnly": (
-        {"usage": frozenset({SIGN, "key_agreement", "decipher_only"})},
-        FaultCode.KEY_USAGE,
-    ),
-    **{
-        f"also {usage._name}": (
-            {"extended": (Usage.CODE_SIGNING, usage)},
-            FaultCode.EXTENDED_KEY_USAGE,
-        )
-        for usage in (
-            Usage.SERVER_AUTH,
-            Usage.CLIENT_AUTH,
-            Usage.EMAIL_PROTECTION,
-            Usage.TIME_STAMPING,
-            Usage.OCSP_SIGNING,
-            Usage.ANY_EXTENDED_KEY_USAGE,
-        )
-    },
-    "only a usage of somebody's own": (
-        {"extended": (x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"),)},
-        FaultCode.EXTENDED_KEY_USAGE,
-    ),
-    "no country": ({"subject": name("a", COUNTRY_NAME="")}, FaultCode.SUBJECT),
-    "no state": ({"subject": name("a", STATE_OR_PROVINCE_NAME="")}, FaultCode.SUBJECT),
-    "no organisation": ({"subject": name("a", ORGANIZATION_NAME="")}, FaultCode.SUBJECT),
-    "an attribute that Go prints as hex": (
-        {"subject": name("a", DOMAIN_COMPONENT="example")},
-        FaultCode.SUBJECT,
-    ),
-    "a value that notation does not read": ({"subject": name("a=#b")}, FaultCode.SUBJECT),
-    "two units": (
-        {
-            "subject": x509.Name(
-                [
-                    *name("a"),
-                    x509.NameAttribute(x509.NameOID.ORGANIZATIONAL_UNIT_NAME, "one"),
-                    x509.NameAttribute(x509.NameOID.ORGANIZATIONAL_UNIT_NAME, "two"),
-                ]
-            )
-        },
-        FaultCode.SUBJECT,
-    ),
-    "an Ed25519 key": ({"kind": "ed25519"}, FaultCode.KEY),
-    "a DSA key": ({"kind": "dsa"}, FaultCode.KEY),
-    "a curve that notation does not know": ({"kind": "p224"}, FaultCode.KEY),
-    "an RSA key of an odd size": ({"kind": "rsa-2056"}, FaultCode.KEY),
-    "not valid yet": ({"begin": NOW + timedelta(seconds=1)}, FaultCode.VALIDITY),
-    "expired": ({"end": NOW - timedelta(seconds=1)}, FaultCode.VALIDITY),
-    "signed by another key": ({"signer": ("p256", 77)}, FaultCode.SIGNATURE),
-    "issued by another name": ({"issuer": name("somebody else")}, FaultCode.ORDER),
-    "a hash that Go does not check": ({"hashed": hashes.SHA224()}, FaultCode.SIGNATURE_ALGORITHM),
-}
-
-
 @pytest.mark.parametrize(("change", "code"), LEAF.values(), ids=LEAF.keys())
 @pytest.mark.parametrize("length", [2, 3])
 def test_a_leaf_that_breaks_a_rule_is_refused_for_that_alone(
@@ -198,20 +123,6 @@ def test_what_the_rules_leave_open_is_accepted(change: dict[str, object]) -> Non
         assert codes(issue(with_change(chain_specs(length), 0, **change))) == set()
 
 
-CA: dict[str, tuple[dict[str, object], FaultCode]] = {
-    "no basic constraints": ({"is_ca": None}, FaultCode.BASIC_CONSTRAINTS),
-    "no CA": ({"is_ca": False}, FaultCode.BASIC_CONSTRAINTS),
-    "constraints not critical": ({"constraints_critical": False}, FaultCode.BASIC_CONSTRAINTS),
-    "no key usage": ({"usage": None}, FaultCode.KEY_USAGE),
-    "key usage not critical": ({"usage_critical": False}, FaultCode.KEY_USAGE),
-    "may not sign certificates": ({"usage": frozenset({SIGN})}, FaultCode.KEY_USAGE),
-    "a short RSA key": ({"kind": "rsa-1024"}, FaultCode.KEY),
-    "a DSA key": ({"kind": "dsa"}, FaultCode.KEY),
-    "expired": ({"end": NOW - timedelta(seconds=1)}, FaultCode.VALIDITY),
-    "not valid yet": ({"begin": NOW + timedelta(seconds=1)}, FaultCode.VALIDITY),
-}
-
-
 @pytest.mark.parametrize(("change", "code"), CA.values(), ids=CA.keys())
 @pytest.mark.parametrize("position", [1, 2])
 def test_a_ca_certificate_that_breaks_a_rule_is_refused(
@@ -233,17 +144,6 @@ def test_a_path_length_is_how_many_ca_certificates_may_stand_below(
     certificates = issue(with_change(chain_specs(4), position, path_length=allowed))
     assert codes(certificates) == (set() if accepted else {FaultCode.PATH_LENGTH})
     assert (openssl_verifies(certificates, tmp_path, NOW) is None) == accepted
-
-
-STAMPING: dict[str, dict[str, object]] = {
-    "not critical": {"extended_critical": False},
-    "none": {"extended": None},
-    "another": {"extended": (Usage.CODE_SIGNING,)},
-    "another beside it": {"extended": (Usage.TIME_STAMPING, Usage.CODE_SIGNING)},
-    "one of somebody's own beside it": {
-        "extended": (Usage.TIME_STAMPING, x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"))
-    },
-}
 
 
 @pytest.mark.parametrize("change", STAMPING.values(), ids=STAMPING.keys())
