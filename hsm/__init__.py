@@ -16,12 +16,15 @@ from hsm.errors import (
     KeyMissingError,
     KeyUnfitError,
     KeyUnprotectedError,
+    MechanismRefusedError,
     ModuleInheritedError,
     ModuleLoadError,
+    ModuleQuarantinedError,
     PINRefusedError,
     PINUnreadableError,
     SignatureCheckError,
     TokenAbsentError,
+    TokenBusyError,
     UnsupportedMechanismError,
 )
 from hsm.health import probe
@@ -32,8 +35,10 @@ from hsm.pool import Recovery, TokenPool
 from hsm.signer import sign
 from hsm.tokens import Slot, TokenAddress, TokenMechanism, mechanisms, slots
 from hsm.uri import KeyURI, URIError
+from hsm.watchdog import CALL_SECONDS, watch
 
 __all__ = [
+    "CALL_SECONDS",
     "PIN",
     "Algorithm",
     "CallStuckError",
@@ -47,8 +52,10 @@ __all__ = [
     "KeyURI",
     "KeyUnfitError",
     "KeyUnprotectedError",
+    "MechanismRefusedError",
     "ModuleInheritedError",
     "ModuleLoadError",
+    "ModuleQuarantinedError",
     "NewKey",
     "PINGate",
     "PINRefusedError",
@@ -59,6 +66,7 @@ __all__ = [
     "Slot",
     "TokenAbsentError",
     "TokenAddress",
+    "TokenBusyError",
     "TokenMechanism",
     "TokenPool",
     "URIError",
@@ -72,4 +80,5 @@ __all__ = [
     "probe",
     "sign",
     "slots",
+    "watch",
 ]

@@ -52,10 +52,22 @@ class CallStuckError(HSMUnavailableError):
     code = "call-stuck"
 
 
+class ModuleQuarantinedError(HSMUnavailableError):
+    """A call to the module did not come back. It is left alone until a probe comes back."""
+
+    code = "module-quarantined"
+
+
 class TokenAbsentError(HSMUnavailableError):
     """No slot holds a token of this label and serial, or more than one does."""
 
     code = "token-absent"
+
+
+class TokenBusyError(HSMUnavailableError):
+    """The token has no session or no memory left, and did not get any in a while."""
+
+    code = "token-busy"
 
 
 class PINUnreadableError(HSMUnavailableError):
@@ -104,6 +116,12 @@ class UnsupportedMechanismError(HSMError):
     """The token, or this key on it, does not do what was asked."""
 
     code = "unsupported-mechanism"
+
+
+class MechanismRefusedError(UnsupportedMechanismError):
+    """The token refused, again and again, what it says that it can do."""
+
+    code = "mechanism-refused"
 
 
 class SignatureCheckError(HSMError):

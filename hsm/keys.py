@@ -13,15 +13,17 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import pkcs11
-from pkcs11 import Attribute, KeyType, ObjectClass
+from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
 from pkcs11.constants import DEFAULT
 from pkcs11.types import SignMixin
 
+from hsm import watchdog
 from hsm.errors import (
     KeyAlreadyExistsError,
     KeyAmbiguousError,
     KeyMissingError,
     KeyUnprotectedError,
+    MechanismRefusedError,
     UnsupportedMechanismError,
 )
 from hsm.mechanisms import KEY_KINDS, Algorithm, KeyKind
@@ -29,6 +31,7 @@ from hsm.pool import Leased, TokenPool
 from hsm.public import subject_public_key_info
 from hsm.quirks import quirks
 from hsm.tokens import close, probe_login, serial_of
+from hsm.watchdog import Patience
 
 CKA_ID_BYTES: Final = 20  # as long as the SHA-1 that others use; ours is random
 
@@ -159,6 +162,7 @@ def generate(
     Raises:
         KeyAlreadyExistsError, KeyUnprotectedError, UnsupportedMechanismError,
         HSMUnavailableError, PINRefusedError
+        MechanismRefusedError: the token says that it makes such keys, and does not.
     """
     wanted = secrets.token_bytes(CKA_ID_BYTES) if cka_id is None else cka_id
     made = False
@@ -181,7 +185,17 @@ def generate(
         finally:
             close(session)
 
-    return pool.run(operation)
+    try:
+        return pool.run(operation)
+    except UnsupportedMechanismError as error:
+        mechanism = KEY_KINDS[algorithm].mechanism
+        if isinstance(error.__cause__, pkcs11.MechanismInvalid) and _is_listed(pool, mechanism):
+            raise MechanismRefusedError(str(error)) from error
+        raise
+
+
+def _is_listed(pool: TokenPool, mechanism: Mechanism) -> bool:
+    return pool.run(lambda leased: mechanism in leased.session.token.slot.get_mechanisms())
 
 
 def _generate(
@@ -231,6 +245,7 @@ def _key_pair(
             "public_template": {**public, **left_out},
             "private_template": {**private, **left_out},
         }
+        watchdog.begin(Patience.GENERATE)
         try:
             if kind.curve is None:
                 return session.generate_keypair(kind.key_type, kind.bits, **asked)
@@ -239,6 +254,8 @@ def _key_pair(
             return domain.generate_keypair(**asked)
         except _TEMPLATE_REFUSED as error:
             refused = error
+        finally:
+            watchdog.begin()
     raise UnsupportedMechanismError("the token makes no such key pairs") from refused
 
 

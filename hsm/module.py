@@ -6,6 +6,7 @@
   and `reinit` waits until nobody is inside.
 - Handles are given out again after that: an old one may then name another key. So `use`
   yields the epoch, and whoever holds a handle of another epoch must throw it away.
+- A call that does not come back is noticed: every stay inside is on record (`hsm.watchdog`).
 - A forked child must not touch a module that its parent has loaded. It gets an error.
 """
 
@@ -15,13 +16,14 @@ import ctypes
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Final, Self
 
 import pkcs11
 from pkcs11 import _pkcs11
 
+from hsm import watchdog
 from hsm.cryptoki import (
     CKR_CANT_LOCK,
     CKR_CRYPTOKI_ALREADY_INITIALIZED,
@@ -91,7 +93,8 @@ class Module:
         self._closed = False
         self._epoch = 1
         try:
-            self._library = _Library(str(path), init_args)
+            with watchdog.inside(str(path)):
+                self._library = _Library(str(path), init_args)
         except (OSError, pkcs11.PKCS11Error) as error:
             text = f"the PKCS#11 module {path.name} cannot be loaded"
             wanted = wanted_init_args(path)
@@ -120,10 +123,7 @@ class Module:
             self._inside += 1
             epoch = self._epoch
         try:
-            if self._library.one_at_a_time:
-                with self._serial:
-                    yield epoch
-            else:
+            with self._one_at_a_time(), watchdog.inside(str(self.path)):
                 yield epoch
         finally:
             with self._changed:
@@ -153,8 +153,10 @@ class Module:
                 self._changed.notify_all()
                 raise CallStuckError("a call to the HSM does not come back")
         try:
-            self._library.finalize()
-            self._library.initialize()
+            with watchdog.inside(str(self.path)):
+                self._library.finalize()
+                watchdog.begin()
+                self._library.initialize()
         except pkcs11.PKCS11Error as error:
             raise ModuleLoadError(
                 f"the PKCS#11 module {self.path.name} does not initialise"
@@ -168,6 +170,9 @@ class Module:
 
     def _open(self) -> bool:
         return not self._closed
+
+    def _one_at_a_time(self) -> AbstractContextManager[object]:
+        return self._serial if self._library.one_at_a_time else nullcontext()
 
     @property
     def one_at_a_time(self) -> bool:

@@ -19,25 +19,38 @@ import pkcs11
 from pkcs11.types import SignMixin
 
 from hsm import module as modules
+from hsm import watchdog
 from hsm.backoff import Backoff
 from hsm.errors import (
     HSMUnavailableError,
     PINRefusedError,
     TokenAbsentError,
+    TokenBusyError,
     UnsupportedMechanismError,
 )
 from hsm.ladder import SESSION_IS_GONE, Rung, rung
+from hsm.lane import Lane
 from hsm.login import PINGate, log_in
 from hsm.module import Module
-from hsm.tokens import TokenAddress, close, find_token, probe_login, serial_of
+from hsm.tokens import (
+    Slot,
+    TokenAddress,
+    close,
+    find_token,
+    probe_login,
+    serial_of,
+    slots,
+)
 
 MAX_ATTEMPTS: Final = 8  # each rung once and the module's four times, with errors in between
-CHECKOUT_SECONDS: Final = 5.0  # longer than a chunk of signatures, shorter than a request
 
 # What is done about a broken connection: seconds to wait, and whether C_Initialize follows.
 # First without it, because it ends the sessions of all tokens of the module. The waits are for
 # tokens that come to in a moment: SoftHSM looks broken to one process while another logs in.
 _MODULE_STEPS: Final = ((0.01, False), (0.03, False), (0.05, True), (0.1, True))
+
+_REFUSAL_PAUSES: Final = (0.0, 0.05)  # seconds, before what was refused is asked again
+_ROOM_PAUSES: Final = (0.02, 0.1, 0.3)  # seconds in which a signature elsewhere ends
 
 T = TypeVar("T")
 
@@ -89,12 +102,19 @@ class TokenPool:
         sessions: int,
         monotonic: Callable[[], float] = time.monotonic,
         noted: Callable[[Recovery], None] = lambda _: None,
+        admit: Callable[[], None] = lambda: None,
     ) -> None:
-        """Touches nothing: the module is loaded on first use. `noted` is told of recoveries."""
+        """Touches nothing: the module is loaded on first use.
+
+        `noted` is told of recoveries. `admit` is asked before each operation, and raises a
+        ModuleQuarantinedError where the module must be left alone.
+        """
         self.address = address
         self._gate = gate
         self._noted = noted
-        self._free = threading.BoundedSemaphore(sessions)
+        self._admit = admit
+        # As many threads as sessions: whoever has a thread finds a session.
+        self._lane = Lane(address.label, threads=sessions)
         self._backoff = Backoff(monotonic)
         self._lock = threading.Lock()
         self._logging_in = threading.Lock()
@@ -129,16 +149,36 @@ class TokenPool:
             HSMUnavailableError, PINRefusedError, UnsupportedMechanismError, and what
             `operation` itself raises.
         """
-        if not self._free.acquire(timeout=CHECKOUT_SECONDS):
-            # No failure of the token, so it does not count as one.
-            raise HSMUnavailableError(f"all sessions of {self.address.label!r} are busy")
-        try:
-            pause = self._backoff.remaining()
-            if pause > 0:
-                raise self._unavailable(pause)
-            return self._run(operation)
-        finally:
-            self._free.release()
+        pause = self._backoff.remaining()
+        if pause > 0:
+            raise self._unavailable(pause)
+        return self.call(lambda: self._run(operation))
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Return or raise what `function` does, which calls the module in its own way.
+
+        Raises:
+            HSMUnavailableError: also where a call does not come back, to everybody who waits.
+        """
+        self._admit()
+        return self._lane.run(function)
+
+    def slots(self) -> list[Slot]:
+        """Look at every slot of the token's module.
+
+        Raises:
+            HSMUnavailableError
+        """
+        address = self.address
+        return self.call(lambda: slots(address.module, address.init_args))
+
+    def let_go(self) -> None:
+        """Let go of everybody who waits for the module: a call of it is stuck."""
+        self._lane.let_go()
+
+    @property
+    def is_stuck(self) -> bool:
+        return self._lane.is_stuck
 
     def _run(self, operation: Callable[[Leased], T]) -> T:
         ladder = _Ladder()
@@ -157,6 +197,8 @@ class TokenPool:
             # No failure that passes by itself: asked anew each time, as the file may change.
             self._refused = True
             raise
+        except TokenBusyError:
+            raise  # it works, so that others need not leave it alone
         except HSMUnavailableError as error:
             error.retry_after = self._backoff.failed()
             raise
@@ -194,7 +236,7 @@ class TokenPool:
             case Rung.MODULE:
                 self._mend_module(ladder, failed)
             case Rung.CAPACITY:
-                raise self._unavailable() from error
+                self._wait_for_room(ladder, failed)
             case Rung.PIN:
                 raise PINRefusedError(
                     f"the token {self.address.label!r} wants another PIN"
@@ -204,12 +246,34 @@ class TokenPool:
 
     def _blame_caller(self, ladder: _Ladder, failed: _FailedError) -> None:
         # Some modules (NSS) report a lost login in the same words.
-        if ladder.relogged or self._logged_in():
+        if not ladder.relogged and not self._logged_in():
+            ladder.relogged = True
+            self._forget_login(failed.generation)
+            return
+        if ladder.refusals == len(_REFUSAL_PAUSES):
             raise UnsupportedMechanismError(
                 f"the token {self.address.label!r} cannot do this with this key"
             ) from failed.error
-        ladder.relogged = True
-        self._forget_login(failed.generation)
+        # We ask for nothing that our tables do not allow, so it may be the token's own fault.
+        time.sleep(_REFUSAL_PAUSES[ladder.refusals])
+        ladder.refusals += 1
+        self.distrust(failed.generation)
+
+    def _wait_for_room(self, ladder: _Ladder, failed: _FailedError) -> None:
+        """Give back the sessions that nobody uses, and let others end what they do."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        with self._module().use() as epoch:
+            for leased in idle:
+                if leased.epoch == epoch:
+                    close(leased.session)
+        if ladder.room_steps == len(_ROOM_PAUSES):
+            raise TokenBusyError(
+                f"the token {self.address.label!r} has no session or memory left",
+                retry_after=_ROOM_PAUSES[-1],
+            ) from failed.error
+        time.sleep(_ROOM_PAUSES[ladder.room_steps])
+        ladder.room_steps += 1
 
     def _mend_module(self, ladder: _Ladder, failed: _FailedError) -> None:
         if ladder.module_steps == len(_MODULE_STEPS):
@@ -332,6 +396,7 @@ class TokenPool:
                     yield leased
                 except BaseException as error:
                     # Whatever it was, it may have left an operation active in the session.
+                    watchdog.begin()
                     if not isinstance(error, SESSION_IS_GONE):
                         close(leased.session)
                     raise
@@ -360,6 +425,8 @@ class _Ladder:
     attempts: int = 0
     relogged: bool = False
     module_steps: int = 0
+    refusals: int = 0
+    room_steps: int = 0
 
 
 class _FailedError(Exception):

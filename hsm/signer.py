@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from hsm import watchdog
 from hsm.errors import HSMError, SignatureCheckError
 from hsm.keys import private_key
 from hsm.mechanisms import RECIPES, Recipe, Scheme
 from hsm.pool import Leased, TokenPool
+from hsm.watchdog import Patience
 
 CHECK_RETRIES: Final = 2  # a stale handle is cured by the first; more would only burn the token
 
@@ -64,7 +66,11 @@ class _Run:
             "buffer_size": recipe.raw_length or _RSA_BUFFER,
         }
         for message, check in self._items[len(self.results) :]:
-            raw = key.sign(recipe.prepare(message), **how)
+            prepared = recipe.prepare(message)
+            watchdog.begin()
+            raw = key.sign(prepared, **how)
+            # The check is the caller's: however long it takes, no HSM is to blame.
+            watchdog.begin(Patience.ENDLESS)
             try:
                 signature = recipe.encode(raw)
                 check(signature)

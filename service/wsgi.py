@@ -22,6 +22,7 @@ def application(observer: StepObserver | None = None) -> Flask:
     settings = Settings.from_environment()
     configure(sys.stderr, level=settings.log_level)
     service = build(settings, observer=observer)
+    service.keyring.start()
     if settings.embedded_worker:
         # A daemon: orders it holds when the process ends are claimed again by their lease.
         arguments = (service.deliver, service.chores, Event())

@@ -7,10 +7,12 @@ files that this process counts in are made at once.
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 
 from service.authority import HSMCertificateMaker
 from service.bootstrap.acts import performers
+from service.bootstrap.ending import end_this_process
 from service.bootstrap.formats import (
     registry_attachers,
     signature_finders,
@@ -24,7 +26,7 @@ from service.bootstrap.tokens_file import TokenSettings
 from service.domain.clock import Clock, SystemClock
 from service.domain.errors import ConfigurationError
 from service.identity import TokenAuthenticator
-from service.keyring import Keyring, TokenConfig
+from service.keyring import Keyring, TokenConfig, Vigilance
 from service.metrics import PrometheusMeter, retire_dead
 from service.operations import (
     Approvals,
@@ -94,7 +96,13 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
     steps = observer or NoObserver()
     meter = build_meter(settings)
     store = Store(settings.database_url)
-    keyring = build_keyring(settings, store, clock, meter)
+    vigilance = Vigilance(
+        quarantine=store.quarantine_of(installation(settings)),
+        leases=store.leases,
+        installation=installation(settings),
+        end=end_this_process,
+    )
+    keyring = build_keyring(settings, store, clock, meter, vigilance=vigilance)
     registry = build_registries(settings, clock)
     formats = signature_formats()
     renewer = LeaseRenewer(clock)
@@ -170,10 +178,32 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
     return Service(operations, deliver, chores, store, keyring)
 
 
-def build_keyring(settings: Settings, store: Store, clock: Clock, meter: Meter) -> Keyring:
+def installation(settings: Settings) -> str:
+    """Return what names the processes that reach the HSM by the same way."""
+    return f"{socket.gethostname()} {settings.state_dir}"
+
+
+def build_keyring(
+    settings: Settings,
+    store: Store,
+    clock: Clock,
+    meter: Meter,
+    *,
+    vigilance: Vigilance | None = None,
+) -> Keyring:
+    """`vigilance` is for processes that serve, and are started again when they end."""
     tokens = [token_config(token) for token in settings.tokens]
     secret = own_secret(settings.pin_latch_secret_file)
-    return Keyring(tokens, store.pins, store.leases, secret, clock, meter=meter)
+    return Keyring(
+        tokens,
+        store.pins,
+        store.leases,
+        secret,
+        clock,
+        meter=meter,
+        vigilance=vigilance,
+        call_seconds=settings.hsm_call_seconds,
+    )
 
 
 def token_config(token: TokenSettings) -> TokenConfig:

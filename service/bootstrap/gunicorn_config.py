@@ -1,7 +1,8 @@
 """gunicorn's configuration, read by its master as a Python file; settings come from SEALWRIGHT_*.
 
-The master imports the application only in the workers (no preload): PKCS#11 state does not
-survive a fork, and a child forked while another thread signs hangs for ever.
+The application is built only in the workers (no preload): PKCS#11 state does not survive a
+fork, and a child forked while another thread signs hangs for ever. Its modules are imported
+here, which starts nothing, so that a worker that takes another's place is up at once.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import signal
 import sys
 from typing import Any
 
+import service.wsgi  # noqa: F401 -- for the workers, as said above
+from service.bootstrap.ending import leave_at_once
 from service.bootstrap.memory import share_arenas
 from service.bootstrap.settings import Settings
 
@@ -42,3 +45,8 @@ def post_fork(server: Any, worker: Any) -> None:
     share_arenas()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """The worker's requests are answered."""
+    leave_at_once(0)

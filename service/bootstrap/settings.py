@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,7 @@ class Settings:
     log_name: str | None
     """The NAME under which the transparency log signs its heads; None makes one up."""
     checkpoints_dir: Path
+    hsm_call_seconds: float
     log_level: str
 
     def __repr__(self) -> str:
@@ -79,6 +81,7 @@ class Settings:
             metrics_dir=reader.path("SEALWRIGHT_METRICS_DIR") or state_dir / "metrics",
             log_name=reader.log_name(),
             checkpoints_dir=reader.path("SEALWRIGHT_CHECKPOINTS_DIR") or state_dir / "checkpoints",
+            hsm_call_seconds=reader.seconds("SEALWRIGHT_HSM_CALL_SECONDS", default=2.0, high=60.0),
             log_level=reader.choice("SEALWRIGHT_LOG_LEVEL", LOG_LEVELS, default="INFO"),
         )
         if reader.faults:
@@ -167,6 +170,13 @@ class _Reader:
             self.faults.append(f"{name} must be {low} to {high}, not {text!r}")
             return default
         return int(text)
+
+    def seconds(self, name: str, *, default: float, high: float) -> float:
+        text = self._env.get(name) or str(default)
+        if not (re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3})?", text) and 0 < float(text) <= high):
+            self.faults.append(f"{name} must be seconds, at most {high:g}, not {text!r}")
+            return default
+        return float(text)
 
     def flag(self, name: str, *, default: bool) -> bool:
         text = self._env.get(name) or ("1" if default else "0")

@@ -8,6 +8,7 @@ from threading import Event
 from types import FrameType
 
 from service.bootstrap.api import build, registry_book
+from service.bootstrap.ending import leave_at_once
 from service.bootstrap.memory import share_arenas
 from service.bootstrap.policy_file import read_policy
 from service.bootstrap.settings import Settings
@@ -29,7 +30,10 @@ def run() -> None:
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, ask_to_stop)
     service = build(settings)
+    service.keyring.start()
     run_loop(service.deliver, service.chores, stop)
+    # Nobody asked for this end, so that a supervisor which tells failures apart sees one.
+    leave_at_once(1)
 
 
 def checked_files(settings: Settings) -> None:

@@ -56,6 +56,8 @@ EXITS: Final = MappingProxyType(
         errors.KeyNotAdoptableError: Exit.USAGE,
         errors.TokenNotFoundError: Exit.USAGE,
         errors.HSMUnavailableError: Exit.UNAVAILABLE,
+        errors.HSMRefusedError: Exit.UNAVAILABLE,
+        errors.HSMQuarantinedError: Exit.UNAVAILABLE,
         errors.PINRefusedError: Exit.UNAVAILABLE,
         errors.KeyMissingOnTokenError: Exit.UNAVAILABLE,
         errors.SignatureCheckFailedError: Exit.UNAVAILABLE,

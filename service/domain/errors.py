@@ -378,6 +378,39 @@ class HSMUnavailableError(ServiceError):
     retryable = True
 
 
+class HSMRefusedError(ServiceError):
+    code = "hsm-refused"
+    title = "The HSM refuses what it should be able to do"
+    cause = (
+        "The token refused a mechanism that fits the key, or that it lists as its own, and did so "
+        "again on another session and after another login."
+    )
+    cure = (
+        "Retry after Retry-After. If it persists, the key on the token is restricted or is another "
+        "one, or a policy of the HSM (FIPS mode) forbids the mechanism: `sealwright slots check` "
+        "tells what the module does, the HSM's own log says why."
+    )
+    retryable = True
+
+
+class HSMQuarantinedError(ServiceError):
+    code = "hsm-quarantined"
+    title = "The HSM does not come back from calls, and is left alone until it does"
+    cause = (
+        "A call to the HSM's module did not return within SEALWRIGHT_HSM_CALL_SECONDS. The process "
+        "that was stuck in it was replaced, and no process calls the module until a probe, in "
+        "a process of its own, has come back from it. Everything else is served meanwhile."
+    )
+    cure = (
+        "Retry after Retry-After. Operators: nothing needs a restart, the quarantine is lifted "
+        "within a second of the HSM's return. Look at the HSM, the network to it and the vendor's "
+        "client daemon: `sealwright doctor` and `pkcs11-tool --module PATH -L` hang as long as it "
+        "is frozen. If `sealwright_hsm_watchdog_ends_total` grows while the HSM answers, it is "
+        "only slow: raise SEALWRIGHT_HSM_CALL_SECONDS."
+    )
+    retryable = True
+
+
 class PINRefusedError(ServiceError):
     """Fatal by design: each further try could lock the token for good."""
 

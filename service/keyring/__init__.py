@@ -5,6 +5,7 @@ from __future__ import annotations
 from service.keyring.diagnosis import Finding, diagnose
 from service.keyring.examination import CHECK_NAMES, crashed, examine
 from service.keyring.gate import StoreGate
+from service.keyring.guard import Vigilance
 from service.keyring.keyring import Keyring, TokenConfig
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Keyring",
     "StoreGate",
     "TokenConfig",
+    "Vigilance",
     "crashed",
     "diagnose",
     "examine",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import hsm
-from service.domain.errors import PINRefusedError, ServiceError
+from service.domain.errors import HSMQuarantinedError, PINRefusedError, ServiceError
 from service.keyring.keyring import Keyring
 
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
@@ -48,17 +48,19 @@ def _diagnose(pool: hsm.TokenPool) -> Iterator[Finding]:
 
 
 def _module(pool: hsm.TokenPool) -> Iterator[Finding]:
-    yield _look_at_module(pool.address)
+    yield _look_at_module(pool)
 
 
-def _look_at_module(address: hsm.TokenAddress) -> Finding:
-    path = address.module
+def _look_at_module(pool: hsm.TokenPool) -> Finding:
+    path = pool.address.module
     what = f"PKCS#11 module {path}"
     if not path.is_file():
         cure = "Install the module (Debian: apt install softhsm2) or correct its path."
         return Finding(what, "there is no such file", cure)
     try:
-        hsm.slots(path, address.init_args)
+        pool.slots()
+    except hsm.ModuleQuarantinedError as error:
+        return Finding(what, str(error), HSMQuarantinedError.cure)
     except hsm.HSMError as error:
         cure = (
             "Run `pkcs11-tool --module PATH -L`; see that the module's own configuration "
@@ -70,16 +72,17 @@ def _look_at_module(address: hsm.TokenAddress) -> Finding:
 
 
 def _token(pool: hsm.TokenPool) -> Iterator[Finding]:
-    yield _look_at_token(pool.address)
+    yield _look_at_token(pool)
 
 
-def _look_at_token(address: hsm.TokenAddress) -> Finding:
+def _look_at_token(pool: hsm.TokenPool) -> Finding:
+    address = pool.address
     label, serial = address.label, address.serial
     what = f"token {label!r}"
     if address.name not in ("", label):
         what = f"token {label!r} ({address.name})"
     try:
-        slots = hsm.slots(address.module, address.init_args)
+        slots = pool.slots()
     except hsm.HSMError as error:
         return Finding(what, str(error), "Look at the module.")
     fitting = [s for s in slots if s.label == label and serial in (None, s.serial)]

@@ -6,10 +6,10 @@ a gunicorn master may build a keyring, and each worker gets pools and threads of
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,8 @@ from service.domain.keys import (
 )
 from service.keyring import custody, locations
 from service.keyring.gate import StoreGate
-from service.keyring.revival import Revival
+from service.keyring.guard import Vigilance
+from service.keyring.runtime import BATCH_THREADS, Runtime
 from service.keyring.status import NOT_CONFIGURED, token_statuses
 from service.keyring.translate import (
     ALGORITHMS,
@@ -38,6 +39,7 @@ from service.keyring.translate import (
     SCHEMES_OF,
     generated_key,
     service_error,
+    signing_error,
 )
 from service.ports.hsm import TokenMechanism, TokenStatus, ToSign
 from service.ports.metrics import (
@@ -45,13 +47,13 @@ from service.ports.metrics import (
     REINITIALISATIONS,
     RELOGINS,
     SIGNATURES,
+    WATCHDOG_ENDS,
     Meter,
     NoMeter,
 )
 from service.ports.store import Leases, PINLatch
 
 SESSIONS: Final = 8  # a process's request threads and the batch threads; small HSMs have few
-BATCH_THREADS: Final = 4  # where SoftHSM is fastest; each needs a session
 MIN_CHUNK: Final = 8  # fewer signatures are not worth another thread
 MAX_CHUNK: Final = 64  # a re-initialisation waits for chunks to end, 0.2 s on a slow HSM
 
@@ -92,16 +94,6 @@ def address_of(token: TokenConfig) -> hsm.TokenAddress:
     )
 
 
-class _Runtime:
-    """What one process has made: a pool for each token, and the threads of batches."""
-
-    def __init__(self, pools: Sequence[hsm.TokenPool], monotonic: Callable[[], float]) -> None:
-        self.pools = tuple(pools)
-        self.revival = Revival(monotonic)
-        # Starts no thread before it is given work.
-        self.threads = ThreadPoolExecutor(BATCH_THREADS, thread_name_prefix="keyring")
-
-
 class Keyring:
     """Signer, KeyMaker, KeyLocator and Tokens over one or more tokens. Safe for any number of threads."""
 
@@ -115,20 +107,26 @@ class Keyring:
         *,
         meter: Meter = _UNCOUNTED,
         sessions: int = SESSIONS,
+        vigilance: Vigilance | None = None,
+        call_seconds: float = hsm.CALL_SECONDS,
     ) -> None:
+        """`vigilance` is for processes that serve; `call_seconds` is when a call is stuck."""
         self._tokens = tuple(tokens)
         self._gate = StoreGate(latch, leases, clock, latch_secret)
         self._clock = clock
         self._meter = meter
         self._sessions = sessions
+        self._vigilance = vigilance
+        self._call_seconds = call_seconds
         for token in self._tokens:
             shown = token.name or token.label
             for counter in (RELOGINS, REINITIALISATIONS, FAILOVERS):
                 meter.count(counter, shown, by=0)
             meter.count(SIGNATURES, shown, MADE, by=0)
+            meter.count(WATCHDOG_ENDS, Path(os.path.realpath(token.module)).name, by=0)
         # By process id, so that a forked child finds none. setdefault is atomic: no lock
         # is needed, which a fork could leave locked.
-        self._runtimes: dict[int, _Runtime] = {}
+        self._runtimes: dict[int, Runtime] = {}
 
     # --- Signer -----------------------------------------------------------------------
 
@@ -171,7 +169,7 @@ class Keyring:
                 # The store was away when a login had to ask for the latch.
                 return [error for _ in chunk]
             return [
-                service_error(result) if isinstance(result, hsm.HSMError) else result
+                signing_error(result) if isinstance(result, hsm.HSMError) else result
                 for result in signed
             ]
 
@@ -252,7 +250,7 @@ class Keyring:
         away: ServiceError | None = None
         for pool in self._called(token):
             try:
-                found = hsm.mechanisms(pool.address)
+                found = pool.call(partial(hsm.mechanisms, pool.address))
             except hsm.HSMError as error:
                 away = away or service_error(error)
             else:
@@ -287,30 +285,49 @@ class Keyring:
         """This process's pools, for `service.keyring.diagnosis`."""
         return self._runtime().pools
 
-    def close(self) -> None:
-        """Let the batch threads go. Sessions end with the process."""
-        self._runtime().revival.close()
-        self._runtime().threads.shutdown()
+    def start(self) -> None:
+        """Begin to look after modules in quarantine, in a process that serves."""
+        guard = self._runtime().guard
+        if guard is not None:
+            guard.start()
+            # So that another process can probe at once, and need not wait for a lease's end.
+            atexit.register(guard.stop)
 
-    def _runtime(self) -> _Runtime:
+    def close(self) -> None:
+        """Let the threads go. Sessions end with the process."""
+        self._runtime().close()
+
+    def _runtime(self) -> Runtime:
         runtime = self._runtimes.get(os.getpid())
         if runtime is None:
-            runtime = self._runtimes.setdefault(
-                os.getpid(), _Runtime(self._new_pools(), self._clock.monotonic)
-            )
+            made = self._new_runtime()
+            runtime = self._runtimes.setdefault(os.getpid(), made)
+            if runtime is not made:
+                made.close()
         return runtime
 
-    def _new_pools(self) -> list[hsm.TokenPool]:
-        return [
-            hsm.TokenPool(
-                address_of(token),
-                self._gate,
-                sessions=self._sessions,
-                monotonic=self._clock.monotonic,
-                noted=partial(self._note, token.name or token.label),
-            )
-            for token in self._tokens
-        ]
+    def _new_runtime(self) -> Runtime:
+        return Runtime(
+            [address_of(token) for token in self._tokens],
+            self._new_pool,
+            monotonic=self._clock.monotonic,
+            vigilance=self._vigilance,
+            call_seconds=self._call_seconds,
+            ended=self._count_end,
+        )
+
+    def _new_pool(self, address: hsm.TokenAddress, admit: Callable[[], None]) -> hsm.TokenPool:
+        return hsm.TokenPool(
+            address,
+            self._gate,
+            sessions=self._sessions,
+            monotonic=self._clock.monotonic,
+            noted=partial(self._note, address.shown),
+            admit=admit,
+        )
+
+    def _count_end(self, module: str) -> None:
+        self._meter.count(WATCHDOG_ENDS, Path(module).name)
 
     def _note(self, token: str, recovery: hsm.Recovery) -> None:
         self._meter.count(_RECOVERIES[recovery], token)

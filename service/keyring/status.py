@@ -13,6 +13,7 @@ from service.ports.hsm import TokenStatus
 READY: Final = "ready"
 PIN_REFUSED: Final = "pin-refused"
 UNAVAILABLE: Final = "unavailable"
+QUARANTINED: Final = "quarantined"
 NOT_CONFIGURED: Final = "not-configured"
 UNINITIALIZED: Final = "uninitialized"
 
@@ -22,17 +23,17 @@ def token_statuses(pools: Sequence[hsm.TokenPool]) -> list[TokenStatus]:
     # Probed first: that logs in where needed, and finds tokens that have come back.
     states = [(pool, *_state(pool)) for pool in pools]
     statuses: list[TokenStatus] = []
-    for module, init_args in dict.fromkeys((p.address.module, p.address.init_args) for p in pools):
+    for module in dict.fromkeys(pool.address.module for pool in pools):
         mine = [state for state in states if state[0].address.module == module]
-        statuses += _of_module(module, init_args, mine)
+        statuses += _of_module(module, mine)
     return sorted(statuses, key=lambda s: not s.initialized)
 
 
 def _of_module(
-    module: Path, init_args: str | None, states: Sequence[tuple[hsm.TokenPool, str, str | None]]
+    module: Path, states: Sequence[tuple[hsm.TokenPool, str, str | None]]
 ) -> list[TokenStatus]:
     try:
-        slots = hsm.slots(module, init_args)
+        slots = states[0][0].slots()
     except hsm.HSMError:
         slots = []  # the states of its tokens tell why
     statuses = []
@@ -82,6 +83,8 @@ def _state(pool: hsm.TokenPool) -> tuple[str, str | None]:
         hsm.probe(pool)
     except hsm.PINRefusedError as error:
         return PIN_REFUSED, str(error)
+    except hsm.ModuleQuarantinedError as error:
+        return QUARANTINED, str(error)
     except hsm.HSMError as error:
         return UNAVAILABLE, str(error)
     except ServiceError as error:

@@ -58,6 +58,8 @@ _ERRORS: Final[MappingProxyType[type[hsm.HSMError], type[errors.ServiceError]]] 
         hsm.ModuleLoadError: errors.HSMUnavailableError,
         hsm.ModuleInheritedError: errors.HSMUnavailableError,
         hsm.CallStuckError: errors.HSMUnavailableError,
+        hsm.ModuleQuarantinedError: errors.HSMQuarantinedError,
+        hsm.TokenBusyError: errors.HSMUnavailableError,
         hsm.TokenAbsentError: errors.HSMUnavailableError,
         hsm.PINUnreadableError: errors.HSMUnavailableError,
         hsm.PINRefusedError: errors.PINRefusedError,
@@ -67,6 +69,7 @@ _ERRORS: Final[MappingProxyType[type[hsm.HSMError], type[errors.ServiceError]]] 
         hsm.KeyUnfitError: errors.KeyNotAdoptableError,
         hsm.KeyUnprotectedError: errors.KeyUnprotectedError,
         hsm.UnsupportedMechanismError: errors.UnsupportedAlgorithmError,
+        hsm.MechanismRefusedError: errors.HSMRefusedError,
         hsm.SignatureCheckError: errors.SignatureCheckFailedError,
     }
 )
@@ -78,6 +81,18 @@ def service_error(error: hsm.HSMError) -> errors.ServiceError:
     translated = _ERRORS[type(error)](str(error), retry_after=retry_after)
     translated.__cause__ = error
     return translated
+
+
+def signing_error(error: hsm.HSMError) -> errors.ServiceError:
+    """As `service_error`, for a version of ours and a scheme that our tables allow for it.
+
+    What a token cannot do with such a key is never the caller's fault.
+    """
+    if isinstance(error, hsm.UnsupportedMechanismError):
+        refused = errors.HSMRefusedError(str(error))
+        refused.__cause__ = error
+        return refused
+    return service_error(error)
 
 
 def generated_key(made: hsm.NewKey) -> GeneratedKey:

@@ -67,7 +67,19 @@ FAILOVERS: Final = Counter(
     "Times that signatures were asked of another location because this token failed.",
     ("token",),
 )
-COUNTERS: Final = (REQUESTS, SIGNATURES, RELOGINS, REINITIALISATIONS, FAILOVERS)
+WATCHDOG_ENDS: Final = Counter(
+    "sealwright_hsm_watchdog_ends",
+    "Processes that ended themselves because a call to the module did not come back.",
+    ("module",),
+)
+COUNTERS: Final = (
+    REQUESTS,
+    SIGNATURES,
+    RELOGINS,
+    REINITIALISATIONS,
+    FAILOVERS,
+    WATCHDOG_ENDS,
+)
 HISTOGRAMS: Final = (REQUEST_SECONDS,)
 
 CERTIFICATE_NOT_AFTER: Final = Gauge(

@@ -402,6 +402,32 @@ class PINLatch(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A module that is left alone. `held`: seconds for which no probe may lift that yet."""
+
+    module: str
+    held: float
+
+
+class Quarantine(Protocol):
+    """Modules of one installation in which a call did not come back, for all its processes.
+
+    Putting and lifting are audited. A module that comes in again and again soon after it was
+    let out is held for longer each time: its probes come back, and its work does not.
+    """
+
+    def put(self, module: str) -> None:
+        """Does nothing if it is in already."""
+        ...
+
+    def standing(self) -> Sequence[Quarantined]: ...
+
+    def lift(self, module: str) -> bool:
+        """Let it out; return whether it was in."""
+        ...
+
+
 class StoreHealth(Protocol):
     def check(self) -> None:
         """Raises StoreUnavailableError unless the store answers and its schema is current."""

@@ -10,12 +10,10 @@ from sqlalchemy import Connection, func, select
 from service.domain.outbox import OrderState
 from service.ports.metrics import OUTBOX_ORDERS, Reading
 from service.store.database import Database
-from service.store.schema import WAITING, outbox
+from service.store.schema import PARKED, WAITING, outbox
 
 _WAITING: Final = select(func.count()).select_from(outbox).where(WAITING)
-_PARKED: Final = (
-    select(func.count()).select_from(outbox).where(outbox.c.state == OrderState.PARKED.value)
-)
+_PARKED: Final = select(func.count()).select_from(outbox).where(PARKED)
 
 
 class OutboxGauge:

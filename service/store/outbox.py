@@ -18,7 +18,7 @@ from service.store import outbox_lists
 from service.store.database import Database
 from service.store.orders import attach_again, place, place_of
 from service.store.rows import SIGNATURES, order_from, signature_from
-from service.store.schema import STANDING, WAITING, attachments, outbox, signatures
+from service.store.schema import PARKED, STANDING, WAITING, attachments, outbox, signatures
 from service.store.sql import any_of, database_now, now_ms
 
 MAX_DETAIL_CHARS: Final = 1000  # what a registry says goes into an answer and a list
@@ -97,9 +97,7 @@ _FAILING: Final = (
 _FAILED: Final = _FAILING.values(state=AttachmentState.FAILED.value)
 _STILL_PENDING: Final = _FAILING.where(attachments.c.state == AttachmentState.PENDING.value)
 _ORDER_OF: Final = select(attachments.c.order_id).where(attachments.c.id == bindparam("id"))
-_PARKED: Final = (
-    select(outbox.c.id).where(outbox.c.state == OrderState.PARKED.value).with_for_update()
-)
+_PARKED: Final = select(outbox.c.id).where(PARKED).with_for_update()
 _RETRY: Final = (
     update(outbox)
     .where(any_of(outbox.c.id, "ids"), outbox.c.state != OrderState.DONE.value)

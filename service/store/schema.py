@@ -39,7 +39,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "r0009"
+HEAD: Final = "r0010"
 """The revision that this schema is; a test compares it with the newest migration."""
 
 metadata: Final = MetaData(
@@ -302,6 +302,14 @@ Index(
     outbox.c.due_at,
     sqlite_where=WAITING,
     postgresql_where=WAITING,
+)
+
+PARKED: Final = outbox.c.state == literal_column("'parked'")
+Index(
+    "ix_outbox_parked",
+    outbox.c.id,
+    sqlite_where=PARKED,
+    postgresql_where=PARKED,
 )
 
 attachments: Final = Table(
@@ -577,6 +585,16 @@ openpgp_certifications: Final = Table(
     _bytes("signature"),
     _number("created_at"),
     ForeignKeyConstraint(["key", "version"], ["key_versions.key", "key_versions.version"]),
+)
+
+quarantines: Final = Table(
+    "quarantines",
+    metadata,
+    Column("installation", Text, primary_key=True),
+    Column("module", Text, primary_key=True),
+    _number("times"),
+    _number("since"),
+    _number("lifted_at", null=True),
 )
 
 audit_index: Final = Table(

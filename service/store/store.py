@@ -22,6 +22,7 @@ from service.store.log_reads import StoredLogReader
 from service.store.log_trees import StoredLogWriter
 from service.store.outbox import StoredOutbox
 from service.store.pins import StoredPINLatch
+from service.store.quarantine import StoredQuarantine
 from service.store.quorum import StoredQuorumBook
 from service.store.withdrawals import StoredWithdrawalLists
 
@@ -54,6 +55,9 @@ class Store:
         self.log_writer: Final = StoredLogWriter(self._database)
         self.log_reader: Final = StoredLogReader(self._database)
         self.audit_search: Final = StoredAuditSearch(self._database)
+
+    def quarantine_of(self, installation: str) -> StoredQuarantine:
+        return StoredQuarantine(self._database, installation)
 
     def close(self) -> None:
         self._database.close()

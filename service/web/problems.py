@@ -65,6 +65,8 @@ STATUS: Final = MappingProxyType(
         errors.KeyNotAdoptableError: HTTPStatus.UNPROCESSABLE_ENTITY,
         errors.TokenNotFoundError: HTTPStatus.NOT_FOUND,
         errors.HSMUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+        errors.HSMRefusedError: HTTPStatus.SERVICE_UNAVAILABLE,
+        errors.HSMQuarantinedError: HTTPStatus.SERVICE_UNAVAILABLE,
         errors.PINRefusedError: HTTPStatus.SERVICE_UNAVAILABLE,
         errors.KeyMissingOnTokenError: HTTPStatus.SERVICE_UNAVAILABLE,
         errors.SignatureCheckFailedError: HTTPStatus.SERVICE_UNAVAILABLE,

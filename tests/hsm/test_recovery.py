@@ -82,14 +82,19 @@ def test_a_lasting_error_initialises_twice_and_then_fails_fast(
     assert signed(key.sign(pool))
 
 
-def test_a_mechanism_that_the_token_lacks_is_the_callers_error(
+def test_what_the_token_refuses_is_asked_again_on_other_sessions_before_it_is_believed(
     pool: hsm.TokenPool, key: ECKey, token: TokenFixture
 ) -> None:
     assert signed(key.sign(pool))
-    with failing(token.module, "C_SignInit", 0x70, times=1000) as calls:
+    with (
+        counted(token.module, "C_Finalize") as finalized,
+        failing(token.module, "C_SignInit", 0x70, times=1000) as calls,
+    ):
         [result] = key.sign(pool)
     assert isinstance(result, hsm.UnsupportedMechanismError)
-    assert len(calls) == 1
+    assert len(calls) == 3
+    assert not finalized
+    # Not the token's failure as a whole: nobody is made to wait.
     assert signed(key.sign(pool))
 
 
@@ -253,6 +258,39 @@ def test_a_token_without_sessions_is_unavailable_and_is_not_initialised_again(
         [result] = key.sign(pool)
     assert isinstance(result, hsm.HSMUnavailableError)
     assert not finalized
+
+
+def test_room_that_is_short_for_a_moment_is_waited_for(
+    make_pool: Callable[[], hsm.TokenPool], key: ECKey, token: TokenFixture
+) -> None:
+    pool = make_pool()
+    with failing(token.module, "C_OpenSession", 0xB1, times=3):
+        assert signed(key.sign(pool))
+
+
+def test_sessions_that_nobody_uses_are_given_back_where_room_is_short(
+    make_pool: Callable[[], hsm.TokenPool], key: ECKey, token: TokenFixture
+) -> None:
+    pool = make_pool()
+    assert signed(key.sign(pool))
+    assert len(pool._idle) == 1
+    with (
+        counted(token.module, "C_CloseSession") as closed,
+        failing(token.module, "C_SignInit", 0x31, times=1),
+    ):
+        assert signed(key.sign(pool))
+    assert closed
+
+
+def test_a_token_that_stays_full_does_not_make_those_wait_who_have_what_they_need(
+    make_pool: Callable[[], hsm.TokenPool], key: ECKey, token: TokenFixture
+) -> None:
+    pool = make_pool()
+    assert signed(key.sign(pool))
+    with failing(token.module, "C_SignInit", 0x31, times=4):
+        [result] = key.sign(pool)
+        assert isinstance(result, hsm.TokenBusyError)
+        assert signed(key.sign(pool))
 
 
 def test_a_module_that_cannot_lock_is_used_by_one_thread_at_a_time(

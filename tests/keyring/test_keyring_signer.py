@@ -94,6 +94,43 @@ def test_a_token_that_is_away_is_unavailable_and_not_a_missing_key(
     assert first.retry_after is not None
 
 
+REFUSALS = {
+    "ARGUMENTS_BAD": 0x07,
+    "DATA_LEN_RANGE": 0x21,
+    "FUNCTION_NOT_SUPPORTED": 0x54,
+    "KEY_SIZE_RANGE": 0x62,
+    "KEY_TYPE_INCONSISTENT": 0x63,
+    "KEY_FUNCTION_NOT_PERMITTED": 0x68,
+    "MECHANISM_INVALID": 0x70,
+    "MECHANISM_PARAM_INVALID": 0x71,
+}
+
+
+@pytest.mark.parametrize("code", REFUSALS.values(), ids=REFUSALS)
+def test_what_a_token_refuses_to_a_key_of_ours_is_its_own_fault_and_asked_again(
+    keyring: Keyring, version: KeyVersion, token: TokenFixture, code: int
+) -> None:
+    keyring.sign(version, P256, batch(version, 1))
+    with failing(token.module, "C_SignInit", code, times=2) as calls:
+        [result] = keyring.sign(version, P256, batch(version, 1))
+    assert isinstance(result, bytes)
+    assert len(calls) == 3
+    with failing(token.module, "C_SignInit", code, times=1000):
+        [result] = keyring.sign(version, P256, batch(version, 1))
+    assert isinstance(result, errors.HSMRefusedError | errors.HSMUnavailableError)
+    assert result.retryable
+
+
+def test_a_refusal_does_not_make_others_wait(
+    keyring: Keyring, version: KeyVersion, token: TokenFixture
+) -> None:
+    with failing(token.module, "C_SignInit", 0x70, times=3):
+        [refused] = keyring.sign(version, P256, batch(version, 1))
+        [control] = keyring.sign(version, P256, batch(version, 1))
+    assert isinstance(refused, errors.HSMRefusedError)
+    assert isinstance(control, bytes)
+
+
 def test_a_key_on_no_configured_token_is_unavailable(keyring: Keyring, version: KeyVersion) -> None:
     elsewhere = replace(version, locations=(Location("another", "1"),))
     [result] = keyring.sign(elsewhere, P256, batch(version, 1))
@@ -201,7 +238,7 @@ def test_every_error_of_the_hsm_has_a_word_in_the_domain() -> None:
         return [k for kind in base.__subclasses__() for k in (kind, *every(kind))]
 
     kinds = every(hsm.HSMError)
-    assert len(kinds) == 14
+    assert len(kinds) == 17
     for kind in kinds:
         error = kind("said")
         translated = service_error(error)

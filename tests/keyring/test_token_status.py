@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hsm import module as modules
 from service.domain import errors
 from service.domain.keys import Algorithm
 from service.keyring import Keyring, diagnose
-from tests.support.faults import failing
+from tests.support.faults import CKR_OK, Function, failing, replaced
 from tests.support.keyrings import Keyrings
 from tests.support.softhsm import SoftHSM, TokenFixture
 
@@ -76,9 +77,28 @@ def test_keys_are_made_on_the_token_that_is_named(
 def test_a_token_without_the_mechanism_makes_no_key(keyring: Keyring, token: TokenFixture) -> None:
     with (
         failing(token.module, "C_GenerateKeyPair", 0x70, times=1000),
+        replaced(token.module, "C_GetMechanismList", no_mechanisms),
         pytest.raises(errors.UnsupportedAlgorithmError),
     ):
         keyring.generate("release", Algorithm.EC_P256, None)
+
+
+def test_a_token_that_refuses_a_mechanism_which_it_lists_is_at_fault_itself(
+    keyring: Keyring, token: TokenFixture
+) -> None:
+    with (
+        failing(token.module, "C_GenerateKeyPair", 0x70, times=1000),
+        pytest.raises(errors.HSMRefusedError),
+    ):
+        keyring.generate("release", Algorithm.EC_P256, None)
+
+
+def no_mechanisms(function: Function) -> Function:
+    def call(slot: int, listed: int, count: int) -> int:
+        ctypes.c_ulong.from_address(count).value = 0
+        return CKR_OK
+
+    return call
 
 
 def test_a_vendor_that_refuses_the_fullest_template_is_asked_with_less(

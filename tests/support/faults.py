@@ -18,6 +18,7 @@ FUNCTIONS = {
     "C_Initialize": (0, 1),
     "C_Finalize": (1, 1),
     "C_GetTokenInfo": (6, 2),
+    "C_GetMechanismList": (7, 3),
     "C_OpenSession": (12, 5),
     "C_CloseSession": (13, 1),
     "C_CloseAllSessions": (14, 1),
@@ -33,6 +34,9 @@ FUNCTIONS = {
 }
 
 Function = Callable[..., int]
+
+_KEPT: list[object] = []
+"""Every function that was ever put in: a thread may be inside when it is taken out again."""
 
 
 def _slot(module: Path, name: str) -> tuple[ctypes.c_void_p, type[ctypes._CFuncPtr]]:
@@ -57,6 +61,7 @@ def replaced(module: Path, name: str, make: Callable[[Function], Function]) -> I
     slot, prototype = _slot(module, name)
     before = slot.value
     callback = prototype(make(prototype(before)))
+    _KEPT.append(callback)
     slot.value = ctypes.cast(callback, ctypes.c_void_p).value
     try:
         yield

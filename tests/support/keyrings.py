@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+from hsm import CALL_SECONDS
 from service.domain.clock import SystemClock
-from service.keyring import Keyring, TokenConfig
+from service.keyring import Keyring, TokenConfig, Vigilance
 from tests.support.memory import MemoryLeases, MemoryMeter, MemoryPINLatch
 
 
@@ -20,7 +21,13 @@ class Keyrings:
     meter: MemoryMeter = field(default_factory=MemoryMeter)
     closing: ExitStack = field(default_factory=ExitStack)
 
-    def __call__(self, tokens: Sequence[TokenConfig]) -> Keyring:
+    def __call__(
+        self,
+        tokens: Sequence[TokenConfig],
+        *,
+        vigilance: Vigilance | None = None,
+        call_seconds: float = CALL_SECONDS,
+    ) -> Keyring:
         made = Keyring(
             tokens,
             self.latch,
@@ -28,6 +35,8 @@ class Keyrings:
             b"a secret of its own",
             SystemClock(),
             meter=self.meter,
+            vigilance=vigilance,
+            call_seconds=call_seconds,
         )
         self.closing.callback(made.close)
         return made

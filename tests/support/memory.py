@@ -9,12 +9,12 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter as Figures
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from service.domain.errors import LeaseLostError
+from service.domain.errors import LeaseLostError, ServiceError
 from service.ports.metrics import Counter, Histogram, Reading
-from service.ports.store import Lease
+from service.ports.store import Lease, Quarantined
 
 
 @dataclass
@@ -67,6 +67,35 @@ class MemoryLeases:
     def _is_held(self, lease: Lease) -> bool:
         known = self.held.get(lease.name)
         return known is not None and known[0] == lease and known[1] > time.monotonic()
+
+
+@dataclass
+class MemoryQuarantine:
+    """Never holds a module for longer than its probes do."""
+
+    modules: set[str] = field(default_factory=set)
+    fault: ServiceError | None = None
+    """What the store says while it is away."""
+    put_times: int = 0
+
+    def put(self, module: str) -> None:
+        self._check()
+        self.put_times += module not in self.modules
+        self.modules.add(module)
+
+    def standing(self) -> Sequence[Quarantined]:
+        self._check()
+        return [Quarantined(module, 0.0) for module in sorted(self.modules)]
+
+    def lift(self, module: str) -> bool:
+        self._check()
+        was_in = module in self.modules
+        self.modules.discard(module)
+        return was_in
+
+    def _check(self) -> None:
+        if self.fault is not None:
+            raise self.fault
 
 
 @dataclass
