@@ -12,7 +12,9 @@ import signal
 import sys
 from typing import Any
 
-import service.wsgi  # noqa: F401 -- for the workers, as said above
+import service.bootstrap.api
+import service.web
+import service.worker  # noqa: F401 -- all three for the workers, as said above
 from service.bootstrap.ending import leave_at_once
 from service.bootstrap.memory import share_arenas
 from service.bootstrap.settings import Settings

@@ -180,7 +180,7 @@ def test_two_may_share_one_database_and_one_token(
     assert signs(first.product, "team/first")
     assert signs(second.product, "team/second")
     seen = second.product.call("GET", "/v1/signatures", who="auditor").body["items"]
-    assert len({item["id"] for item in seen}) == 2
+    assert len({item["repository"] for item in seen}) == 2
 
 
 # --- what it refuses ---
