@@ -44,6 +44,7 @@ from service.operations import (
     SeeFindings,
     SignImages,
     Slots,
+    TakeMinutes,
     Timestamps,
     VerifyImages,
     Withdrawals,
@@ -151,6 +152,9 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
         credentials=Credentials(store.credentials, acts, clock),
         approvals=Approvals(store.approvals, acts, store.credentials, renewer, clock),
         quorum=QuorumPolicy(quorum, acts),
+        minutes=TakeMinutes(
+            store.keys, store.approvals, store.custody_record, store.credentials, quorum, clock
+        ),
         withdrawals=Withdrawals(
             store.keys, store.withdrawals, store.log_reader, keyring, store.leases, clock
         ),

@@ -6,9 +6,11 @@ from typing import Any, Final
 
 import click
 
+from service.cli.ceremony import ceremony
 from service.cli.key_certificates import COMMANDS as CERTIFICATES
 from service.cli.key_life import COMMANDS
 from service.cli.key_text import say_key
+from service.cli.minutes import minutes
 from service.cli.output import as_json, emit, table
 from service.cli.remote import client
 from service.domain.keys import Purpose
@@ -20,10 +22,10 @@ JWK: Final = "application/jwk+json"
 
 @click.group()
 def keys() -> None:
-    """List and show keys; make, rotate, move, adopt and certify them."""
+    """List and show keys; make, rotate, move, adopt and certify them; hold ceremonies."""
 
 
-for _command in (*COMMANDS, *CERTIFICATES):
+for _command in (*COMMANDS, *CERTIFICATES, ceremony, minutes):
     keys.add_command(_command)
 
 

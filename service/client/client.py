@@ -176,6 +176,9 @@ class SealwrightClient:
     def reject(self, approval_id: str, wanted: Mapping[str, Any]) -> JSONObject:
         return self._object("POST", f"/v1/approvals/{_part(approval_id)}/reject", body=wanted)
 
+    def minutes(self, name: str) -> JSONObject:
+        return self._object("GET", f"/v1/minutes/{_part(name)}")
+
     def quorum(self) -> JSONObject:
         return self._object("GET", "/v1/policy/quorum")
 

@@ -43,6 +43,11 @@ def rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def whole_millis(moment: datetime) -> datetime:
+    """Return `moment` without what is finer than is shown (cut off) and stored (rounded)."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
 def from_millis(millis: int) -> datetime:
     return datetime.fromtimestamp(millis / 1000, UTC)
 

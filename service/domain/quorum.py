@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
-from service.domain.acts import ActKind
+from service.domain.acts import Act, ActKind
+from service.domain.keys import KeyState
 
 ONE: Final = 1
 MAX_PEOPLE: Final = 16  # more never meet; a larger number is a mistake
@@ -21,6 +22,18 @@ MAX_EXPIRES_HOURS: Final = 24 * 30
 
 SELF_GUARDED: Final = frozenset({ActKind.CREDENTIAL, ActKind.QUORUM})
 """Acts that no rule is written for: they follow the largest one (`service.operations.quorum`)."""
+
+
+def included(act: Act) -> tuple[ActKind, ...]:
+    """Return the kinds whose rules the act is under.
+
+    What is active from the moment it is made is activated as well: a rule for activation
+    alone must not be passed by making another version.
+    """
+    makes = act.kind in {ActKind.GENERATE, ActKind.ADOPT}
+    if makes and act.arguments.get("state", KeyState.ACTIVE.value) != KeyState.STAGED.value:
+        return (act.kind, ActKind.ACTIVATE)
+    return (act.kind,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from service.operations.keys import Keys
 from service.operations.log import ReadAuditLog, ReadLog, SearchAudit, TrustedLogs
 from service.operations.lookaside import Lookaside
 from service.operations.metrics import Metrics
+from service.operations.minutes import TakeMinutes
 from service.operations.openpgp_keys import OpenPGPKeys
 from service.operations.quorum_policy import QuorumPolicy
 from service.operations.readiness import Readiness, ReadinessPart
@@ -41,6 +42,7 @@ __all__ = [
     "SeeFindings",
     "SignImages",
     "Slots",
+    "TakeMinutes",
     "Timestamps",
     "VerifyImages",
     "Withdrawals",
@@ -62,6 +64,7 @@ class Operations:
     credentials: Credentials
     approvals: Approvals
     quorum: QuorumPolicy
+    minutes: TakeMinutes
     records: Records
     log: ReadLog
     audit_log: ReadAuditLog

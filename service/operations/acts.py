@@ -11,7 +11,7 @@ from typing import Protocol
 from service.domain.acts import Act, ActKind, Performed
 from service.domain.approvals import Approval, ApprovalState, Participant, request_document
 from service.domain.callers import Caller
-from service.domain.clock import Clock
+from service.domain.clock import Clock, whole_millis
 from service.domain.ids import new_id
 from service.domain.quorum import ONE
 from service.operations.quorum import Need, Quorum
@@ -70,7 +70,7 @@ class Acts:
 
     def _asked(self, requester: Participant, act: Act, fingerprint: str, need: Need) -> Approval:
         approval_id = new_id("apr")
-        now = self.clock.now()
+        now = whole_millis(self.clock.now())
         expires_at = now + timedelta(hours=need.expires_hours)
         document = request_document(
             approval_id,

@@ -22,7 +22,7 @@ from service.domain.approvals import (
     same_person,
 )
 from service.domain.callers import Caller
-from service.domain.clock import Clock
+from service.domain.clock import Clock, whole_millis
 from service.domain.errors import (
     ApprovalSignatureInvalidError,
     ApprovalSignatureRequiredError,
@@ -138,7 +138,8 @@ class Approvals:
             armored, key = self._checked(caller, approval, decision, signature)
         elif approval.signed and decision is Decision.APPROVE:
             raise ApprovalSignatureRequiredError
-        return Vote(Participant.of(caller), decision, self.clock.now(), reason, armored, key)
+        at = whole_millis(self.clock.now())
+        return Vote(Participant.of(caller), decision, at, reason, armored, key)
 
     def _checked(
         self, caller: Caller, approval: Approval, decision: Decision, signature: str

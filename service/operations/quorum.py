@@ -21,6 +21,7 @@ from service.domain.quorum import (
     ONE,
     SELF_GUARDED,
     QuorumRules,
+    included,
     rules_from_json,
     rules_to_json,
 )
@@ -98,7 +99,7 @@ class Quorum:
         nobody could ever become the third.
         """
         rules = self.rules().rules
-        people = rules.needed(act.kind)
+        people = max(rules.needed(kind) for kind in included(act))
         if act.kind in SELF_GUARDED and rules.exist:
             ever = len(_people(self.credentials.custodians()))
             people = ONE if ever < 2 else min(rules.largest, ever)  # noqa: PLR2004  # two people

@@ -10,6 +10,7 @@ from service.store.audit_search import StoredAuditSearch
 from service.store.certificate_book import StoredCertificateBook
 from service.store.certifications import StoredKeyCertifications
 from service.store.credentials import StoredCredentialBook
+from service.store.custody_record import StoredCustodyRecord
 from service.store.database import Database
 from service.store.findings import StoredFindings
 from service.store.gauges import OutboxGauge
@@ -51,6 +52,7 @@ class Store:
         self.outbox_gauge: Final = OutboxGauge(self._database)
         self.approvals: Final = StoredApprovalBook(self._database)
         self.quorum: Final = StoredQuorumBook(self._database)
+        self.custody_record: Final = StoredCustodyRecord(self._database)
         self.health: Final = StoredHealth(self._database)
         self.log_writer: Final = StoredLogWriter(self._database)
         self.log_reader: Final = StoredLogReader(self._database)

@@ -17,7 +17,7 @@ def approval(found: Approval) -> JSONObject:
         "act": found.act.kind,
         "subject": found.act.subject,
         "arguments": dict(found.act.arguments),
-        "requester": _participant(found.requester),
+        "requester": participant(found.requester),
         "needed": found.needed,
         "missing": found.missing,
         "signed": found.signed,
@@ -34,13 +34,13 @@ def approval(found: Approval) -> JSONObject:
     }
 
 
-def _participant(who: Participant) -> JSONObject:
+def participant(who: Participant) -> JSONObject:
     return {"name": who.name, "person": who.person, "role": who.role}
 
 
 def _vote(vote: Vote) -> JSONObject:
     return {
-        **_participant(vote.by),
+        **participant(vote.by),
         "at": rfc3339(vote.at),
         "reason": vote.reason,
         "signature": vote.signature,

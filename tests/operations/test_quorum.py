@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ import pytest
 from service.domain.acts import Act, ActKind, Performed
 from service.domain.approvals import Approval, ApprovalState
 from service.domain.callers import Caller, Credential, Role
-from service.domain.clock import SystemClock
+from service.domain.clock import SystemClock, rfc3339
 from service.domain.errors import (
     ApprovalStaleError,
     ForbiddenError,
@@ -262,6 +263,18 @@ def test_the_last_approval_does_it_once_and_tells_what_came_of_it(office: Office
     with pytest.raises(ServiceError, match="executed"):
         office.approve("grace", asked)
     assert len(office.bomb.done) == 1
+
+
+def test_what_is_recorded_is_what_was_answered_to_the_millisecond(office: Office) -> None:
+    office.file = THREE
+    for _ in range(20):
+        asked = office.destroy()
+        assert isinstance(asked, Approval)
+        assert office.approvals.get(ADMIN, asked.id) == asked
+        said = json.loads(asked.document)
+        assert said["expires_at"] == rfc3339(asked.expires_at)
+        voted = office.approve("grace", asked)
+        assert office.approvals.get(ADMIN, asked.id) == voted
 
 
 def test_another_credential_of_the_person_who_asked_does_not_decide(office: Office) -> None:

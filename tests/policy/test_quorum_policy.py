@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain.acts import ActKind
+from service.domain.acts import Act, ActKind
 from service.domain.errors import ConfigurationError
 from service.domain.quorum import (
     MAX_PEOPLE,
     SELF_GUARDED,
     QuorumRules,
+    included,
     rules_from_json,
     rules_to_json,
 )
@@ -75,6 +76,14 @@ def test_every_fault_is_told_at_once() -> None:
     with pytest.raises(ConfigurationError) as caught:
         parse_policy({"quorum": {"destroy": 1, "x": 2, "signed": "no"}, "signing": {"y": 1}})
     assert len(caught.value.faults) == 4
+
+
+@pytest.mark.parametrize("kind", [ActKind.GENERATE, ActKind.ADOPT])
+def test_what_is_active_at_once_is_activated_as_well(kind: ActKind) -> None:
+    assert included(Act(kind, "k", {"state": "active"})) == (kind, ActKind.ACTIVATE)
+    assert included(Act(kind, "k")) == (kind, ActKind.ACTIVATE)
+    assert included(Act(kind, "k", {"state": "staged"})) == (kind,)
+    assert included(Act(ActKind.RETIRE, "k/1", {"state": "active"})) == (ActKind.RETIRE,)
 
 
 @given(RULES, RULES)

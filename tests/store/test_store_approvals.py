@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from service.domain.acts import Act, ActKind
 from service.domain.approvals import Approval, ApprovalState, Decision, Participant, Vote
+from service.domain.audit import AuditEvent
 from service.domain.callers import Caller, Credential, Role
 from service.domain.errors import (
     AlreadyApprovedError,
@@ -383,3 +384,33 @@ def test_everybody_who_ever_was_a_custodian_is_told(store: Store) -> None:
     custodian(store, "grace")
     store.credentials.revoke("ada", actor="admin")
     assert [held.caller.name for held in store.credentials.custodians()] == ["ada", "grace"]
+
+
+# --- what minutes are made from
+
+
+def test_events_are_found_by_what_they_are_about_before_a_log_holds_them(
+    store: Store,
+) -> None:
+    ada, grace = custodian(store, "ada"), custodian(store, "grace")
+    made, other = asked(store, ada), asked(store, ada)
+    approve(store, made, yes(grace))
+    store.audit.append([AuditEvent("key.created", "ci", "another")])
+    found = store.custody_record.about([made.id, "cred_ada", "nothing"], limit=9)
+    said = [(json.loads(event.body)["action"], event.sequence) for event in found]
+    assert [action for action, _ in said] == [
+        "credential.created",
+        "approval.requested",
+        "approval.approved",
+        "approval.execution-begun",
+    ]
+    assert [sequence for _, sequence in said] == sorted(sequence for _, sequence in said)
+    bodies = {event.sequence: event.body for event in found}
+    query = "SELECT seq, body FROM audit_events"
+    rows = store._database.read(lambda c: c.exec_driver_sql(query).all())
+    assert all(bytes(row.body) == bodies[row.seq] for row in rows if row.seq in bodies)
+    assert [event.sequence for event in store.custody_record.about([made.id], limit=2)] == [
+        sequence for _, sequence in said[-2:]
+    ]
+    assert store.custody_record.about([], limit=5) == []
+    assert len(store.custody_record.about([other.id], limit=5)) == 1

@@ -21,7 +21,7 @@ from service.domain import lifecycle
 from service.domain.acts import ActKind
 from service.domain.audit import AuditEvent, AuditFilter, LoggedEvent
 from service.domain.callers import Caller, Credential, Role
-from service.domain.clock import SystemClock
+from service.domain.clock import SystemClock, rfc3339
 from service.domain.digests import Digest
 from service.domain.errors import (
     AdminExistsError,
@@ -93,6 +93,7 @@ from service.operations import (
     Records,
     SeeFindings,
     Slots,
+    TakeMinutes,
     Timestamps,
     Withdrawals,
 )
@@ -107,7 +108,9 @@ from service.operations.renewal import LeaseRenewer
 from service.policy.patterns import any_matches
 from service.ports.hsm import TokenMechanism, TokenStatus, ToSign
 from service.ports.metrics import OUTBOX_ORDERS, Reading
+from service.ports.minutes import RecordedEvent
 from service.ports.store import FindingFilter, Lease, SignatureFilter
+from service.store.audit import audit_body
 from service.verification.verdicts import with_children
 from tests.support.approvals import MemoryApprovals, MemoryQuorum
 from tests.support.certificates import Certifying
@@ -433,6 +436,14 @@ class MemoryAudit:
 
     def append(self, events: Sequence[AuditEvent]) -> None:
         self.events.extend(events)
+
+    def about(self, subjects: Sequence[str], *, limit: int) -> Sequence[RecordedEvent]:
+        now = SystemClock().now()
+        return [
+            RecordedEvent(number, None, now, audit_body(event, rfc3339(now)))
+            for number, event in enumerate(self.events, 1)
+            if event.subject in subjects
+        ][-limit:]
 
 
 class MemoryTokens:
@@ -864,6 +875,7 @@ def new_world(*, release_key: bool = True, allow_extractable: bool = False) -> W
         credentials=Credentials(book, acts, clock),
         approvals=Approvals(approvals, acts, book, LeaseRenewer(clock), clock),
         quorum=QuorumPolicy(quorum, acts),
+        minutes=TakeMinutes(catalog, approvals, audit, book, quorum, clock),
         withdrawals=Withdrawals(catalog, MemoryLists(), cast("Any", NoLog()), maker, leases, clock),
         records=records,
         log=ReadLog(cast("Any", NoLog())),

@@ -21,7 +21,8 @@ PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 CERTIFICATES = ROOT / "docs" / "certificates.md"
 TUTORIAL = ROOT / "docs" / "getting-started.md"
 KEYS = ROOT / "docs" / "keys.md"
-SHELL = {"export", "openssl", "curl", "bash", "python3"}
+CEREMONIES = ROOT / "docs" / "ceremonies.md"
+SHELL = {"export", "openssl", "curl", "bash", "python3", "ssh-keygen", "echo"}
 
 
 def console(page: Path) -> Iterator[str]:
@@ -190,3 +191,18 @@ def test_the_page_on_certificates_runs_as_it_is_written(product: Product, tmp_pa
     assert "lab.pem: OK" in said
     assert "(imported)" in said
     assert said.count("(own-ca, self-made)") == 2
+
+
+def test_the_page_on_ceremonies_runs_as_it_is_written(product: Product, tmp_path: Path) -> None:
+    said = typed_in(product, tmp_path, list(console(CEREMONIES)))
+    for expected in (
+        "pending: destroy vault/1 needs 1 more person",
+        ": rejected",
+        "version 1: destroyed",
+        "evidence: the document and 1 signatures",
+        'Good "sealwright-approval@sealwright.dev" signature for custodian-2',
+        "pending: credential keeper needs 2 more people",
+    ):
+        assert expected in said
+    assert "Generation of the key treasury" in (tmp_path / "treasury.html").read_text()
+    assert "SSH signature holds" in (tmp_path / "vault-minutes.html").read_text()

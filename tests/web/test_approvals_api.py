@@ -190,6 +190,19 @@ def test_a_decision_that_is_malformed_is_refused(
     assert state(web) == "active"
 
 
+def test_a_rule_for_activation_is_not_passed_by_making_another_version(
+    web: FlaskClient, world: World, ada: dict[str, str]
+) -> None:
+    world.policy.quorum = QuorumRules({ActKind.ACTIVATE: 2})
+    path = "/v1/keys/release/versions"
+    assert web.post(path, json={}, headers=ada).status_code == 202
+    staged = web.post(path, json={"state": "staged"}, headers=ada)
+    assert staged.status_code == 201
+    active = {"state": "active"}
+    number = staged.json["version"]
+    assert web.post(f"{path}/{number}/state", json=active, headers=ada).status_code == 202
+
+
 # --- signatures
 
 
