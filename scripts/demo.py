@@ -24,6 +24,7 @@ from tests.support.registry import OCI_MANIFEST
 SEALWRIGHT = str(Path(sys.executable).with_name("sealwright"))
 REPOSITORY = "demo/app"
 SIGNATURE = "dev.cosignproject.cosign/signature"
+OLD_FORM = "--new-bundle-format=false"  # cosign 3: look at `.sig`, as older ones do
 
 
 class DemoFailure(Exception):  # noqa: N818 -- it is what the demo's reader sees
@@ -61,7 +62,8 @@ def tell_the_story(product: Product, work: Path) -> None:
 
     signed = sealwright(product, "sign", image)
     check(signed.returncode == 0, f"sealwright sign: {signed.stdout}{signed.stderr}")
-    say("signed", signed.stdout.strip())
+    for line in signed.stdout.splitlines():
+        say("signed", line.removeprefix("signed").strip())
 
     key = work / "release.pem"
     key.write_text(sealwright(product, "keys", "public-key", "release").stdout)
@@ -69,20 +71,26 @@ def tell_the_story(product: Product, work: Path) -> None:
     check(str(digest).encode() in payload, "the signed payload names another digest")
     check(openssl_accepts(key, payload, signature, work), "openssl refuses the signature")
     say("openssl", "accepts the payload and signature fetched from the registry")
+    statement, by_bundle = bundled(registry, digest)
+    check(str(digest.hex).encode() in statement, "the bundle's statement names another digest")
+    check(openssl_accepts(key, pae(statement), by_bundle, work), "openssl refuses the bundle")
+    say("openssl", "accepts the statement and signature of the bundle that refers to the image")
     pinned = f"{product.registry}/{REPOSITORY}@{digest}"
     cosign = find_cosign()
     if cosign is None:
         say("cosign", "not on this machine (make conformance installs it); not asked")
     else:
-        check(cosign_accepts(cosign, key, pinned), "cosign refuses the signature")
-        say("cosign", "accepts it")
+        check(cosign_accepts(cosign, key, pinned), "cosign refuses the bundle")
+        check(cosign_accepts(cosign, key, pinned, OLD_FORM), "cosign refuses the .sig signature")
+        say("cosign", "accepts both: the bundle, and the .sig of clients before version 3")
     expect(verify(product, image), "verified", "the image as it was signed")
 
-    # A copy with one file changed, and the original's signature put beside it.
+    # A copy with one file changed, and the original's signatures put beside it.
     forged = registry.push_image(REPOSITORY, "1.0-copy", application("1.0 with a back door"))
-    copy_signature(registry, digest, forged)
+    copy_signature(registry, digest, forged, ".sig")
+    copy_signature(registry, digest, forged, "")
     copy = f"{product.registry}/{REPOSITORY}@{forged}"
-    say("tampered", "changed a file, and put the signature beside the changed copy")
+    say("tampered", "changed a file, and put the signatures beside the changed copy")
     expect(verify(product, copy), "rejected", "the copy under the original's signature")
 
     # And once more, with the payload rewritten so that it names the copy.
@@ -92,10 +100,29 @@ def tell_the_story(product: Product, work: Path) -> None:
     check(not openssl_accepts(key, rewritten, signature, work), "openssl accepts a forgery")
     say("openssl", "refuses the rewritten payload")
     if cosign is not None:
-        check(not cosign_accepts(cosign, key, copy), "cosign accepts a forgery")
-        say("cosign", "refuses it")
+        forgeries = (cosign_accepts(cosign, key, copy, *old) for old in ((), (OLD_FORM,)))
+        check(not any(forgeries), "cosign accepts a forgery")
+        say("cosign", "refuses it in either form")
     expect(verify(product, copy), "rejected", "the copy with a rewritten payload")
     expect(verify(product, image), "verified", "the original, still")
+    several_platforms(product)
+
+
+def several_platforms(product: Product) -> None:
+    """Sign an index and what is in it; add a platform, which nobody has signed."""
+    registry = product.images
+    platforms = [
+        registry.push_image(REPOSITORY, files=application(name), architecture=name)
+        for name in ("amd64", "arm64")
+    ]
+    index = registry.push_index(REPOSITORY, platforms, "2.0")
+    image = f"{product.registry}/{REPOSITORY}:2.0"
+    signed = sealwright(product, "sign", "--recursive", f"{image}@{index}")
+    check(signed.returncode == 0, f"sealwright sign: {signed.stdout}{signed.stderr}")
+    expect(verify(product, image, "--recursive"), "verified", "an index and its two platforms")
+    added = registry.push_image(REPOSITORY, files=application("riscv64"), architecture="riscv64")
+    registry.push_index(REPOSITORY, [*platforms, added], "2.0")
+    expect(verify(product, image, "--recursive"), "unsigned", "the same tag with a third platform")
 
 
 # --- the parties ---
@@ -111,9 +138,9 @@ def sealwright(product: Product, *words: str) -> subprocess.CompletedProcess[str
     return run([SEALWRIGHT, *words], env=env)
 
 
-def verify(product: Product, image: str) -> str:
+def verify(product: Product, image: str, *more: str) -> str:
     """Return the verdict, and check that the exit code tells the same."""
-    done = sealwright(product, "verify", "--json", image)
+    done = sealwright(product, "verify", "--json", *more, image)
     check(done.returncode in (0, 1), f"sealwright verify: {done.stderr}")
     verdict = str(json.loads(done.stdout)["results"][0]["verdict"])
     check((done.returncode == 0) == (verdict == "verified"), "exit code and verdict differ")
@@ -134,10 +161,9 @@ def find_cosign() -> str | None:
     return shutil.which("cosign", path=clients) or shutil.which("cosign")
 
 
-def cosign_accepts(cosign: str, key: Path, image: str) -> bool:
-    # Our log is not there yet, so there is no transparency log for cosign to ask.
+def cosign_accepts(cosign: str, key: Path, image: str, *more: str) -> bool:
     words = ["verify", "--key", str(key), "--insecure-ignore-tlog", "--allow-http-registry"]
-    return run([cosign, *words, image]).returncode == 0
+    return run([cosign, *words, *more, image]).returncode == 0
 
 
 # --- at the registry ---
@@ -164,11 +190,33 @@ def attached(registry: RunningRegistry, digest: Digest) -> tuple[bytes, bytes]:
     return payload, b64decode(annotations[SIGNATURE])
 
 
-def copy_signature(registry: RunningRegistry, source: Digest, target: Digest) -> None:
-    stored = registry.get_manifest(REPOSITORY, f"sha256-{source.hex}.sig")
+def bundled(registry: RunningRegistry, digest: Digest) -> tuple[bytes, bytes]:
+    """Return statement and signature of the bundle, as anybody finds them by the fallback tag."""
+    entries = registry.referrer_entries(REPOSITORY, digest)
+    check(len(entries) == 1, f"{len(entries)} manifests refer to the image, not one")
+    stored = registry.get_manifest(REPOSITORY, str(entries[0]["digest"]))
+    assert stored is not None
+    layer = json.loads(stored.content)["layers"][0]["digest"]
+    content = registry.get_blob(REPOSITORY, layer)
+    check(content is not None, "the bundle is not at the registry")
+    assert content is not None
+    envelope = json.loads(content)["dsseEnvelope"]
+    return b64decode(envelope["payload"]), b64decode(envelope["signatures"][0]["sig"])
+
+
+def pae(statement: bytes) -> bytes:
+    """Return what a DSSE signature is over."""
+    kind = b"application/vnd.in-toto+json"
+    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(statement), statement)
+
+
+def copy_signature(registry: RunningRegistry, source: Digest, target: Digest, suffix: str) -> None:
+    """Put what lies under the source's tag under the target's too."""
+    stored = registry.get_manifest(REPOSITORY, f"sha256-{source.hex}{suffix}")
     check(stored is not None, "there is no signature to copy")
     assert stored is not None
-    registry.push_manifest(REPOSITORY, f"sha256-{target.hex}.sig", stored.content)
+    tag = f"sha256-{target.hex}{suffix}"
+    registry.push_manifest(REPOSITORY, tag, stored.content, stored.media_type)
 
 
 def put_signature(
