@@ -8,6 +8,7 @@ from service.operations.log import (
     ExtendLog,
     LogNames,
     ProveEntries,
+    RederiveLogs,
     RollbackGuard,
     SignatureLog,
     SignHeads,
@@ -30,3 +31,16 @@ def build_log(settings: Settings, store: Store, signer: Signer, clock: Clock) ->
         guard=guard,
         clock=clock,
     )
+
+
+def verify_store() -> list[str]:
+    """Derive both logs anew from the store's records, and return what is wrong; none means sound.
+
+    Raises:
+        ConfigurationError, StoreUnavailableError.
+    """
+    store = Store(Settings.from_environment(need_token=False).database_url)
+    try:
+        return list(RederiveLogs(store.log_reader, store.log_reader)())
+    finally:
+        store.close()

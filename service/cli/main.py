@@ -26,6 +26,7 @@ COMMANDS: Final = MappingProxyType(
             "service.cli.approvals:approvals", "Approve or reject what others ask for."
         ),
         "policy": LazyCommand("service.cli.policy:policy", "Show the quorum rules; loosen them."),
+        "log": LazyCommand("service.cli.log:log", "Verify, monitor and prove the log."),
         "outbox": LazyCommand("service.cli.outbox:outbox", "Show and retry deliveries."),
         "slots": LazyCommand("service.cli.slots:slots", "Show slots; retry a refused PIN."),
         "explain": LazyCommand("service.cli.explain:explain", "Explain an error code."),

@@ -70,6 +70,13 @@ class SealwrightClient:
             raise UnexpectedAnswerError("the answer does not say how many were retried")
         return retried
 
+    # --- the log ----------------------------------------------------------------------
+
+    def log_file(self, path: str, *, audit: bool = False) -> bytes:
+        """Return a checkpoint, a tile or a bundle, by its path within the log."""
+        log = "audit-log" if audit else "log"
+        return self._send("GET", f"/v1/{log}/{path}", headers={"Accept": "*/*"}).content
+
     # --- keys -------------------------------------------------------------------------
 
     def keys(self, purpose: str | None = None) -> Iterator[JSONObject]:

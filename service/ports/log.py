@@ -97,6 +97,18 @@ class LogReader(Protocol):
         ...
 
 
+class LogAuditor(Protocol):
+    """What a derivation of everything from the records needs beside LogReader."""
+
+    def checkpoints(self, tree_id: int, *, after: int, limit: int) -> Sequence[SignedHead]:
+        """Return checkpoints over more than `after` entries, the smallest first."""
+        ...
+
+    def unaccounted(self, log: LogName) -> int:
+        """Return how many recorded entries are neither in a tree nor queued for one."""
+        ...
+
+
 class AuditReader(Protocol):
     def search(self, wanted: AuditFilter, page: PageRequest) -> Page[LoggedEvent]:
         """Return events that are in the audit log, newest first."""

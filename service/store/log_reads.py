@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, bindparam, func, select
+from sqlalchemy import Connection, Row, Select, Table, bindparam, func, select
 
 from service.domain.clock import from_millis
 from service.domain.log import LogName, Placement, Promise, SignedHead, Tree
@@ -26,6 +27,7 @@ from service.store.schema import (
     log_leaves,
     log_nodes,
     log_promises,
+    log_queue,
     log_trees,
 )
 from service.store.sql import any_of
@@ -150,6 +152,39 @@ _ENTRIES: Final = (
 )
 
 
+_CHECKPOINTS: Final = (
+    _HEADS.where(
+        log_checkpoints.c.tree_id == bindparam("tree"), log_checkpoints.c.size > bindparam("after")
+    )
+    .order_by(log_checkpoints.c.size)
+    .limit(bindparam("most"))
+)
+
+
+def _missing(table: Table, source: str) -> Select[Any]:
+    """Count the rows of a table that have no leaf and wait for none."""
+    return (
+        select(func.count())
+        .select_from(table)
+        .outerjoin(
+            log_leaves, (log_leaves.c.source == source) & (log_leaves.c.number == table.c.seq)
+        )
+        .outerjoin(log_queue, (log_queue.c.source == source) & (log_queue.c.number == table.c.seq))
+        .where(log_leaves.c.number.is_(None), log_queue.c.number.is_(None))
+    )
+
+
+_UNACCOUNTED: Final = MappingProxyType(
+    {
+        LogName.SIGNATURES: (
+            _missing(log_entries, "signature"),
+            _missing(log_additions, "addition"),
+        ),
+        LogName.AUDIT: (_missing(audit_events, "audit"),),
+    }
+)
+
+
 class StoredLogReader:
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -176,6 +211,20 @@ class StoredLogReader:
         if not names:
             return {}
         return self._database.read(partial(_placed, query, list(names)))
+
+    def checkpoints(self, tree_id: int, *, after: int, limit: int) -> Sequence[SignedHead]:
+        values = {"tree": tree_id, "after": after, "most": limit}
+        rows = self._database.read(
+            lambda connection: connection.execute(_CHECKPOINTS, values).all()
+        )
+        return [_head_from(row) for row in rows]
+
+    def unaccounted(self, log: LogName) -> int:
+        return self._database.read(
+            lambda connection: sum(
+                int(connection.execute(query).scalar_one()) for query in _UNACCOUNTED[log]
+            )
+        )
 
     def hashes(self, tree_id: int, *, level: int, start: int, count: int) -> Sequence[bytes]:
         values = {"tree": tree_id, "start": start, "end": start + count}

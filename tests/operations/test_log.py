@@ -21,7 +21,7 @@ from service.domain.keys import Scheme
 from service.domain.log import LogName, LogProof
 from service.domain.public_keys import public_key
 from service.domain.signing import Signature
-from service.operations.log import SignatureLog
+from service.operations.log import RederiveLogs, SignatureLog
 from service.operations.log.rounds import SharedRounds
 from service.store import Store
 from service.translog.checkpoints import open_checkpoint, rekor_origin
@@ -456,3 +456,50 @@ def test_an_outside_checkpoint_that_cannot_be_read_stops_the_log(
     assert isinstance(result, LogRolledBackError)
     file.write_text(good)
     log.require()
+
+
+# --- everything derived anew ------------------------------------------------------------------
+
+
+def faults(store: Store) -> list[str]:
+    return list(RederiveLogs(store.log_reader, store.log_reader)())
+
+
+def test_a_sound_store_derives_from_its_records(store: Store, log: SignatureLog) -> None:
+    assert faults(store) == []
+    for turn in range(3):
+        log.proven(recorded(store, 200, f"turn {turn}"), are_new=True)
+    log.extend(LogName.AUDIT, seconds=SECONDS)
+    recorded(store, 2, "queued")
+    assert faults(store) == []
+
+
+@pytest.mark.parametrize(
+    ("table", "change", "fault"),
+    [
+        ("log_leaves", "UPDATE log_leaves SET hash = {zero} WHERE position = 3", "are not those"),
+        ("log_nodes", "UPDATE log_nodes SET hash = {zero} WHERE position = 1", "hash 1 of level 1"),
+        ("log_checkpoints", "UPDATE log_checkpoints SET root = {zero}", "another root"),
+        ("log_checkpoints", "UPDATE log_checkpoints SET note = rekor_note", "of the log"),
+        ("log_entries", "UPDATE log_entries SET entry = {zero} WHERE seq = 2", "are not those"),
+        ("log_trees", "UPDATE log_trees SET root = {zero} WHERE log = 'signatures'", "the root"),
+        ("log_queue", "DELETE FROM log_queue WHERE log = 'signatures'", "2 recorded entries"),
+    ],
+)
+def test_whatever_was_changed_behind_the_triggers_shows(
+    store: Store, log: SignatureLog, table: str, change: str, fault: str
+) -> None:
+    log.proven(recorded(store, 600), are_new=True)
+    recorded(store, 2, "queued")
+    is_sqlite = not store._database.is_postgresql
+    if is_sqlite:
+        triggers = f"SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = '{table}'"
+        names = store._database.read(lambda c: c.exec_driver_sql(triggers).scalars().all())
+        statements = [f"DROP TRIGGER {name}" for name in names]
+    else:
+        statements = [f"ALTER TABLE {table} DISABLE TRIGGER USER"]
+    zero = f"x'{'00' * 32}'" if is_sqlite else f"'\\x{'00' * 32}'::bytea"
+    for statement in (*statements, change.format(zero=zero)):
+        store._database.write(lambda c, s=statement: c.exec_driver_sql(s).rowcount)  # type: ignore[misc]
+    found = faults(store)
+    assert any(fault in one for one in found), found

@@ -18,6 +18,7 @@ from tests.support.product import Product, dev_environment
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+LOG = ROOT / "docs" / "log.md"
 CERTIFICATES = ROOT / "docs" / "certificates.md"
 TUTORIAL = ROOT / "docs" / "getting-started.md"
 KEYS = ROOT / "docs" / "keys.md"
@@ -206,3 +207,16 @@ def test_the_page_on_ceremonies_runs_as_it_is_written(product: Product, tmp_path
         assert expected in said
     assert "Generation of the key treasury" in (tmp_path / "treasury.html").read_text()
     assert "SSH signature holds" in (tmp_path / "vault-minutes.html").read_text()
+
+
+def test_the_page_on_the_log_runs_as_it_is_written(product: Product, tmp_path: Path) -> None:
+    digest = "0" * 64
+    assert (
+        product.sign(f"{product.registry}/logged/page@sha256:{digest}", attach=False).status == 201
+    )
+    said = typed_in(product, tmp_path, list(console(LOG)))
+    assert said.count("verified\n") == 3
+    assert "entry.tlog-proof: entry 0 of log-" in said
+    assert "0 of them new; consistent" in said
+    assert '"action":"key.created"' in said
+    assert (tmp_path / "events.jsonl").read_text().count("\n") > 3

@@ -6,6 +6,7 @@ from service.operations.log.heads import SignHeads
 from service.operations.log.names import LogNames
 from service.operations.log.proofs import ProveEntries
 from service.operations.log.reads import Consistency, Inclusion, ReadAuditLog, ReadLog
+from service.operations.log.rederive import RederiveLogs
 from service.operations.log.rollback import RollbackGuard
 from service.operations.log.signatures import SignatureLog
 from service.operations.log.tend import TendLogs
@@ -19,6 +20,7 @@ __all__ = [
     "ProveEntries",
     "ReadAuditLog",
     "ReadLog",
+    "RederiveLogs",
     "RollbackGuard",
     "SearchAudit",
     "SignHeads",

@@ -1,0 +1,191 @@
+"""`sealwright log`: the log read by somebody who believes nothing that it says of itself."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from service.cli.exits import Exit
+from service.cli.log_view import LogView, keys_from, proof_for_index, proof_for_signature
+from service.cli.output import as_json, emit, finish, say, warn
+from service.cli.remote import client
+from service.domain.public_keys import SignatureInvalidError
+from service.translog.errors import TranslogError
+from service.translog.prooffile import ProofFile
+
+_audit = click.option("--audit", is_flag=True, help="The log of audit events (role auditor).")
+_keys = click.option(
+    "--key",
+    "key_files",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="PEM",
+    help="The log's public key, from a place that you trust. Repeatable. Without it the service "
+    "is asked for its keys.",
+)
+
+
+@click.group()
+def log() -> None:
+    """Verify, monitor and prove the transparency log."""
+
+
+@log.command()
+@_audit
+@_keys
+@click.option(
+    "--proof",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Verify a file of `log prove` instead, offline: nothing is asked, --key is needed.",
+)
+@click.option("--name", metavar="NAME", help="The NAME that the log must have.")
+@click.option("--store", is_flag=True, help="Derive everything anew from the store (local).")
+@as_json
+def verify(
+    *,
+    audit: bool,
+    key_files: tuple[Path, ...],
+    proof: Path | None,
+    name: str | None,
+    store: bool,
+    json_wanted: bool,
+) -> None:
+    """Fetch every tile and entry, hash everything anew, and hold it against the checkpoint."""
+    if store:
+        _verify_store(json_wanted=json_wanted)
+        return
+    try:
+        if proof is not None:
+            told = _verify_proof(proof, key_files, name)
+        else:
+            view = LogView(client(), audit=audit, keys=keys_from(key_files))
+            told = view.verify(name)
+    except (TranslogError, SignatureInvalidError) as error:
+        _refuse(str(error), json_wanted=json_wanted)
+    if json_wanted:
+        emit(told)
+        return
+    for label, value in told.items():
+        say(f"{label}: {value}")
+    say("verified")
+
+
+def _verify_proof(file: Path, key_files: tuple[Path, ...], name: str | None) -> dict[str, object]:
+    if not key_files:
+        raise click.UsageError("--proof needs --key: a file cannot vouch for itself")
+    proof = ProofFile.parse(file.read_text(encoding="utf-8"))
+    wanted = name or proof.claimed_log().origin
+    failure: Exception | None = None
+    for spki in keys_from(key_files):
+        try:
+            entry = proof.check(name=wanted, spki=spki)
+        except SignatureInvalidError as error:
+            failure = error
+            continue
+        return {
+            "log": wanted,
+            "index": proof.index,
+            "size": proof.claimed_log().size,
+            "entry": entry.decode(errors="replace"),
+        }
+    raise SignatureInvalidError(f"none of the keys signed the checkpoint: {failure}")
+
+
+def _verify_store(*, json_wanted: bool) -> None:
+    from service.bootstrap.log import verify_store  # noqa: PLC0415 - pays for the store
+
+    faults = verify_store()
+    if json_wanted:
+        emit({"faults": faults})
+    else:
+        for fault in faults:
+            say(f"wrong  {fault}")
+        if not faults:
+            say("everything in the store follows from its records")
+    finish(Exit.VERDICT_IS_NO if faults else Exit.DONE)
+
+
+@log.command()
+@click.argument("signature", required=False)
+@click.option("--index", type=click.IntRange(0), help="Prove the entry at this position instead.")
+@click.option(
+    "--output",
+    "-o",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Where to write the proof (C2SP tlog-proof), by custom `….tlog-proof`.",
+)
+def prove(*, signature: str | None, index: int | None, output: Path) -> None:
+    """Write one file that shows offline that SIGNATURE (its id) was logged.
+
+    Whoever gets it verifies it with the log's public key alone, and without us.
+    """
+    if (signature is None) is (index is None):
+        raise click.UsageError("name a SIGNATURE, or an --index")
+    service = client()
+    if signature is not None:
+        proof = proof_for_signature(service, signature)
+    else:
+        proof = proof_for_index(service, index or 0)
+    if proof is None:
+        warn("it is not in the log yet")
+        finish(Exit.UNAVAILABLE)
+    output.write_text(proof.render(), encoding="utf-8")
+    say(f"{output}: entry {proof.index} of {proof.claimed_log().origin}")
+
+
+@log.command()
+@_audit
+@_keys
+@click.option(
+    "--state",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="What was seen before is kept here; keep it where the log's operators cannot write.",
+)
+@click.option(
+    "--every",
+    type=click.FloatRange(0.05),
+    metavar="SECONDS",
+    help="Go on watching; without it the command looks once.",
+)
+@as_json
+def monitor(
+    *,
+    audit: bool,
+    key_files: tuple[Path, ...],
+    state: Path,
+    every: float | None,
+    json_wanted: bool,
+) -> None:
+    """Watch that the log only grows: what it once showed it must hold for ever.
+
+    Ends with 1, and keeps both checkpoints in FILE.evidence, when it does not.
+    """
+    view = LogView(client(), audit=audit, keys=keys_from(key_files))
+    while True:
+        try:
+            seen = view.watch(state)
+        except (TranslogError, SignatureInvalidError) as error:
+            _refuse(str(error), json_wanted=json_wanted)
+        if json_wanted:
+            emit(seen)
+        else:
+            say(f"{seen['log']}: {seen['size']} entries, {seen['new']} of them new; consistent")
+        if every is None:
+            return
+        time.sleep(every)
+
+
+def _refuse(text: str, *, json_wanted: bool) -> NoReturn:
+    if json_wanted:
+        emit({"error": text})
+    else:
+        warn(f"NOT verified: {text}")
+    finish(Exit.VERDICT_IS_NO)
