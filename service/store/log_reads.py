@@ -11,7 +11,17 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, Table, bindparam, func, select
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Row,
+    Select,
+    Table,
+    bindparam,
+    func,
+    literal_column,
+    select,
+)
 
 from service.domain.clock import from_millis
 from service.domain.log import LogName, Placement, Promise, SignedHead, Tree
@@ -75,19 +85,24 @@ _LEAF: Final = (
     log_leaves.c.at,
     _COVERING.label("covered_by"),
 )
+# Nothing is added, but a planner cannot turn the sum around: what is asked for is looked up first,
+# and then its leaf. SQLite would begin with every leaf of the source.
+_FIRST: Final = literal_column("0", BigInteger)
 _PLACED: Final[Select[Any]] = (
     select(log_entries.c.signature_id.label("of"), log_entries.c.entry, *_LEAF)
+    .select_from(log_entries)
     .join(
         log_leaves,
-        (log_leaves.c.source == "signature") & (log_leaves.c.number == log_entries.c.seq),
+        (log_leaves.c.source == "signature") & (log_leaves.c.number == log_entries.c.seq + _FIRST),
     )
     .where(any_of(log_entries.c.signature_id, "names"))
 )
 _PLACED_ADDITIONS: Final[Select[Any]] = (
     select(log_additions.c.identity.label("of"), log_additions.c.entry, *_LEAF)
+    .select_from(log_additions)
     .join(
         log_leaves,
-        (log_leaves.c.source == "addition") & (log_leaves.c.number == log_additions.c.seq),
+        (log_leaves.c.source == "addition") & (log_leaves.c.number == log_additions.c.seq + _FIRST),
     )
     .where(any_of(log_additions.c.identity, "names"))
 )

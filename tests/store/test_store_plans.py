@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +36,9 @@ BY_HAND = {
     "_COVERING",  # a part of `_PLACED`
 }
 
+# A search by nothing but one of these goes through a part of the table that grows with it.
+FEW_VALUES = re.compile(r"\((source|state|kind|format|standing)=\?\)$")
+
 
 def statements() -> Iterator[tuple[str, ClauseElement]]:
     for module in MODULES:
@@ -58,8 +62,8 @@ def test_a_statement_scans_no_table(
         ).fetchall()
     finally:
         connection.close()
-    scans = [row[3] for row in rows if row[3].startswith("SCAN") and "json_each" not in row[3]]
-    assert scans == [], name
+    plan = [row[3] for row in rows if "json_each" not in row[3]]
+    assert [step for step in plan if step.startswith("SCAN") or FEW_VALUES.search(step)] == [], name
 
 
 def test_the_plans_of_many_statements_are_checked() -> None:
