@@ -2,8 +2,8 @@
 
 Everything else goes by what the standard says and by what a token answers. A row applies where
 the token was made by one of its makers, or the module by one of its libraries: a remoted token
-has two. What no row says is as PKCS#11 has it. Each was measured by `sealwright slots check`, whose
-checks `differences` names.
+has two. What no row says is as PKCS#11 has it. `differences` names checks of `sealwright slots
+check`, which is how the first four rows were found; what tpm2-pkcs11 wants was found by hand.
 """
 
 from __future__ import annotations
@@ -34,8 +34,6 @@ class Quirks:
     """Attributes that a template for new keys must not have."""
     one_at_a_time: bool = False
     """Whether calls must take turns, whatever the module says of its locks."""
-    pin_tries: int | None = None
-    """Wrong PINs after which the token locks itself; None: never, or not known."""
     differences: Mapping[str, str] = field(default_factory=dict)
     """What `slots check` finds here that PKCS#11 does not expect, by check."""
 
@@ -60,7 +58,6 @@ ROWS: Final = (
         makers=frozenset({"IBM Corp."}),
         # Refused with CKR_ATTRIBUTE_TYPE_INVALID.
         not_sent=frozenset({Attribute.WRAP_WITH_TRUSTED, Attribute.COPYABLE}),
-        pin_tries=3,
         differences={
             "serial": "all tokens are number 123; give them labels of their own",
             "always-authenticate": "such keys are not adopted anyway",
@@ -109,7 +106,6 @@ def quirks(*, library: str, maker: str | None = None) -> Quirks:
         " + ".join(row.vendor for row in rows),
         not_sent=frozenset().union(*(row.not_sent for row in rows)),
         one_at_a_time=any(row.one_at_a_time for row in rows),
-        pin_tries=min((row.pin_tries for row in rows if row.pin_tries is not None), default=None),
         differences={name: text for row in rows for name, text in row.differences.items()},
     )
 

@@ -26,7 +26,7 @@ except hsm.HSMError as error:
 
 def test_an_unknown_vendor_has_no_quirks() -> None:
     unknown = quirks(library="Acme", maker="Acme Corp.")
-    assert (unknown.vendor, unknown.not_sent, unknown.pin_tries) == ("", frozenset(), None)
+    assert (unknown.vendor, unknown.not_sent, unknown.one_at_a_time) == ("", frozenset(), False)
     assert not unknown.differences
     assert wanted_init_args(Path("/opt/acme.so")) is None
 
@@ -35,7 +35,8 @@ def test_the_rows_of_a_module_and_of_a_token_behind_it_add_up() -> None:
     both = quirks(library="PKCS#11 Kit", maker="IBM Corp.")
     assert both.vendor == "p11-kit remoting + opencryptoki"
     assert Attribute.COPYABLE in both.not_sent
-    assert both.pin_tries == 3
+    assert both.one_at_a_time
+    assert "serial" in both.differences
 
 
 def test_no_two_rows_fit_the_same_maker_or_library() -> None:

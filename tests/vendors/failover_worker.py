@@ -2,7 +2,8 @@
 
 Arguments: the two modules, label, serial, PIN file. Reads one command a line and answers each
 with a line of JSON: `make` makes the key, before there is a second clone; `go` starts the threads;
-`count` tells what each clone has signed so far; `stop` ends the threads and tells what went wrong.
+`count` tells what each clone has signed so far; `stop` ends the threads and tells what went wrong;
+`destroy` destroys the key on both and tells the error, if any; `look` tells which clones hold it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from service.domain.errors import ServiceError
 from service.domain.keys import Algorithm, KeyVersion, Scheme
 from service.domain.public_keys import PublicKey
 from service.keyring import Keyring, TokenConfig
@@ -63,34 +65,62 @@ class Load:
         return {"wrong": self.wrong, "requests": self.requests, "slowest": self.slowest}
 
 
+class Commands:
+    """One method a command."""
+
+    def __init__(self, tokens: list[TokenConfig]) -> None:
+        self.keyrings = Keyrings()
+        self.tokens = tokens
+        self.version: KeyVersion
+        self.load: Load
+
+    def make(self) -> dict[str, Any]:
+        made = self.keyrings(self.tokens[:1]).generate("k", Algorithm.EC_P256, None)
+        self.version = version_of(made, Algorithm.EC_P256)
+        return {}
+
+    def go(self) -> dict[str, Any]:
+        self.load = Load(self.keyrings(self.tokens), self.version)
+        return {}
+
+    def count(self) -> dict[str, Any]:
+        figures = self.keyrings.meter.figures
+        signed = {
+            token.name: figures[f"{SIGNATURES.name}_total", token.name, "made"]
+            for token in self.tokens
+        }
+        return {**signed, "failovers": figures[f"{FAILOVERS.name}_total", "first"]}
+
+    def stop(self) -> dict[str, Any]:
+        return self.load.stop()
+
+    def destroy(self) -> dict[str, Any]:
+        try:
+            self.keyrings(self.tokens).destroy(self.version)
+        except ServiceError as error:
+            return {"error": error.code}
+        return {}
+
+    def look(self) -> dict[str, Any]:
+        answer = {}
+        for token in self.tokens:
+            item = to_sign(self.version, P256, b"m")
+            [result] = self.keyrings([token]).sign(self.version, P256, [item])
+            answer[token.name] = "signs" if isinstance(result, bytes) else result.code
+        return answer
+
+
 def main() -> None:
     first, second, label, serial, pin_file = sys.argv[1:]
-    keyrings = Keyrings()
-    tokens = [
-        TokenConfig(Path(module), label, serial, Path(pin_file), name=name)
-        for module, name in ((first, "first"), (second, "second"))
-    ]
-    version: KeyVersion | None = None
-    load: Load | None = None
+    commands = Commands(
+        [
+            TokenConfig(Path(module), label, serial, Path(pin_file), name=name)
+            for module, name in ((first, "first"), (second, "second"))
+        ]
+    )
     for line in sys.stdin:
-        answer: dict[str, Any] = {}
-        match line.strip():
-            case "make":
-                made = keyrings(tokens[:1]).generate("k", Algorithm.EC_P256, None)
-                version = version_of(made, Algorithm.EC_P256)
-            case "go":
-                assert version is not None
-                load = Load(keyrings(tokens), version)
-            case "count":
-                for name in ("first", "second"):
-                    key = (f"{SIGNATURES.name}_total", name, "made")
-                    answer[name] = keyrings.meter.figures[key]
-                answer["failovers"] = keyrings.meter.figures[f"{FAILOVERS.name}_total", "first"]
-            case "stop":
-                assert load is not None
-                answer = load.stop()
-                keyrings.closing.close()
-        print(json.dumps(answer), flush=True)
+        print(json.dumps(getattr(commands, line.strip())()), flush=True)
+    commands.keyrings.closing.close()
 
 
 main()

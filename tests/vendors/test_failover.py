@@ -49,6 +49,12 @@ class Worker:
             time.sleep(0.02)
         return now
 
+    def until_told(self, command: str, wanted: dict[str, Any]) -> None:
+        deadline = time.monotonic() + WAIT_SECONDS
+        while (told := self.ask(command)) != wanted:
+            assert time.monotonic() < deadline, told
+            time.sleep(0.05)
+
     def until_alone(self, name: str, other: str) -> None:
         """Wait until this clone signs and the other does not: what it had begun soon ends."""
         deadline = time.monotonic() + WAIT_SECONDS
@@ -85,6 +91,15 @@ def test_a_clone_takes_over_and_hands_back_without_a_failed_request(tmp_path: Pa
             ended = worker.ask("stop")
             assert ended["wrong"] == []
             assert ended["requests"] > 0
+            # Destroyed on both or on neither.
+            server.kill()
+            assert worker.ask("destroy") == {"error": "hsm-unavailable"}
+            server.start()
+            both = {"first": "signs", "second": "signs"}
+            worker.until_told("look", both)
+            assert worker.ask("destroy") == {}
+            assert set(worker.ask("look").values()) == {"key-missing-on-token"}
+            assert worker.ask("destroy") == {}
         finally:
             worker.process.kill()
             worker.process.communicate()
