@@ -28,6 +28,7 @@ from hsm.errors import (
     TokenBusyError,
     UnsupportedMechanismError,
 )
+from hsm.fellows import Fellowship
 from hsm.ladder import SESSION_IS_GONE, Rung, rung
 from hsm.lane import Lane
 from hsm.login import PINGate, log_in
@@ -124,6 +125,7 @@ class TokenPool:
         self._generation = 0
         self._last_try = False
         self._refused = False
+        self._fellowship = Fellowship(self, monotonic)
 
     @property
     def serial(self) -> str | None:
@@ -246,7 +248,7 @@ class TokenPool:
 
     def _blame_caller(self, ladder: _Ladder, failed: _FailedError) -> None:
         # Some modules (NSS) report a lost login in the same words.
-        if not ladder.relogged and not self._logged_in():
+        if not ladder.relogged and not self.is_logged_in():
             ladder.relogged = True
             self._forget_login(failed.generation)
             return
@@ -286,10 +288,13 @@ class TokenPool:
         time.sleep(seconds * random.uniform(0.5, 1.5))  # noqa: S311 -- no secret depends on it
         self.distrust(failed.generation)
         # A network HSM that came back, and a new token, show only after this.
-        if reinit and self._module().reinit(failed.epoch):
+        if not reinit or not self._fellowship.may_initialize(failed.error):
+            return
+        if self._module().reinit(failed.epoch):
             self._noted(Recovery.REINITIALISATION)
 
-    def _logged_in(self) -> bool:
+    def is_logged_in(self) -> bool:
+        """Ask the token. Must not be called from inside `Module.use`."""
         login = self._login
         if login is None:
             return False

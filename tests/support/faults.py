@@ -24,6 +24,7 @@ FUNCTIONS = {
     "C_CloseAllSessions": (14, 1),
     "C_Login": (18, 4),
     "C_Logout": (19, 1),
+    "C_CreateObject": (20, 4),
     "C_DestroyObject": (22, 2),
     "C_GetAttributeValue": (24, 4),
     "C_FindObjectsInit": (26, 3),
