@@ -33,6 +33,8 @@ def show(*, json_wanted: bool) -> None:
     say(
         f"requests wait {in_force['expires_hours']} hours; custodians: {found['custodians']} people"
     )
+    if found["guard"]:
+        say(f"custodians' credentials and looser rules need {found['guard']} people")
     for point in found["looser"]:
         say(f"the file is looser, which has no effect: {point}")
     if found["looser"]:

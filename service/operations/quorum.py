@@ -8,7 +8,7 @@ force stands in the store. Looser rules are an act of the kind `quorum`, which n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Final
 
@@ -31,6 +31,7 @@ from service.ports.store import CredentialBook
 POLICY_FILE: Final = "policy file"
 """The actor where rules become tighter by themselves."""
 ATTEMPTS: Final = 5  # against other processes that put the same rules in force
+TWO: Final = 2
 SUBJECT: Final = "quorum rules"
 FIRST_KEY: Final = "first_key"
 """The argument of a credential's change that only registers its first SSH key."""
@@ -47,7 +48,7 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class QuorumStatus:
-    """`looser` names each point in which the file asks for less than what is in force.
+    """`guard` is how many people the quorum's own guard asks for. `looser` names each point in which the file asks for less than what is in force.
 
     `custodians` are people whose credentials work now; `short` says that they are fewer than
     some rule needs, `without_spare` that the loss of one of them would make it so.
@@ -55,6 +56,7 @@ class QuorumStatus:
 
     in_force: QuorumRules
     file: QuorumRules
+    guard: int
     looser: tuple[str, ...]
     custodians: int
 
@@ -83,36 +85,48 @@ class Quorum:
         for _ in range(ATTEMPTS):
             before = self.book.in_force()
             together = before.rules.together_with(self.file())
-            if before.rules.as_tight_as(together):
-                return RulesInForce(before.number, together)
-            details = {"because": list(before.rules.looser_than(together))}
-            if self.book.replace(before, together, actor=POLICY_FILE, details=details):
-                return RulesInForce(before.number + 1, together)
+            # What people who were once custodians together have guarded stays guarded by so many.
+            guard = max(before.guard, min(together.largest, self._custodians()))
+            now = RulesInForce(before.number, together, guard if together.exist else 0)
+            because = [*before.rules.looser_than(together)]
+            if now.guard != before.guard:
+                because.append(f"guard: {before.guard} instead of {now.guard}")
+            if not because:
+                return now
+            details = {"because": because}
+            if self.book.replace(
+                before, together, guard=now.guard, actor=POLICY_FILE, details=details
+            ):
+                return replace(now, number=before.number + 1)
         raise BusyError("the quorum rules are being changed", retry_after=1.0)
 
     def need(self, act: Act) -> Need:
         """Return what the act needs now.
 
         Acts that guard the quorum itself need the largest rule, from when two people have been
-        custodians. People who ever were count here, so that revoking credentials takes no guard
-        away; and while there are fewer of them than that rule says, all of them are enough, or
-        nobody could ever become the third.
+        custodians. Where there have never been so many custodians at once, they need as many as
+        there were: nobody could ever become the third, and a number that was mistyped would be
+        for good. Revoking credentials takes no guard away: what once was needed stays needed.
         """
-        rules = self.rules().rules
+        in_force = self.rules()
+        rules = in_force.rules
         people = max(rules.needed(kind) for kind in included(act))
         if act.kind in SELF_GUARDED and rules.exist:
             ever = len(_people(self.credentials.custodians()))
-            people = ONE if ever < 2 else min(rules.largest, ever)  # noqa: PLR2004  # two people
+            people = ONE if ever < TWO else max(TWO, in_force.guard)
         # Nobody could sign for the first key that anybody signs with.
         signed = rules.signed and not act.arguments.get(FIRST_KEY, False)
         return Need(people, signed, rules.expires_hours)
 
     def status(self) -> QuorumStatus:
-        file = self.file()
-        rules = self.rules().rules
+        file, in_force = self.file(), self.rules()
+        looser = file.looser_than(in_force.rules)
+        return QuorumStatus(in_force.rules, file, in_force.guard, looser, self._custodians())
+
+    def _custodians(self) -> int:
+        """How many people have a custodian's credential that works."""
         now = self.clock.now()
-        usable = [held for held in self.credentials.custodians() if held.usable(now)]
-        return QuorumStatus(rules, file, file.looser_than(rules), len(_people(usable)))
+        return len(_people(held for held in self.credentials.custodians() if held.usable(now)))
 
     def loosening(self) -> Act:
         """Return the act that would put the policy file's rules in force as they are.
@@ -148,8 +162,9 @@ class LoosenRules:
         before = self.book.in_force()
         rules = rules_from_json(_mapping(act.arguments["rules"]))
         details = {"loosened": act.arguments["looser"]}
+        guard = min(before.guard, rules.largest) if rules.exist else 0
         if before.number != act.arguments["number"] or not self.book.replace(
-            before, rules, actor=actor, details=details
+            before, rules, guard=guard, actor=actor, details=details
         ):
             raise ApprovalStaleError("the quorum rules have changed")
         return Performed(rules, {"rules": rules_to_json(rules)})

@@ -86,10 +86,14 @@ class ApprovalBook(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RulesInForce:
-    """`number` counts the changes, from 0 where there never was a rule."""
+    """`number` counts the changes, from 0 where there never was a rule.
+
+    `guard` is how many people the quorum's own guard asks for.
+    """
 
     number: int
     rules: QuorumRules
+    guard: int = 0
 
 
 class QuorumBook(Protocol):
@@ -100,8 +104,9 @@ class QuorumBook(Protocol):
         before: RulesInForce,
         rules: QuorumRules,
         *,
+        guard: int,
         actor: str,
         details: Mapping[str, object],
     ) -> bool:
-        """Put `rules` in force in place of `before`; False if those are not in force any more."""
+        """Put `rules` and `guard` in force in place of `before`; False if those are not in force any more."""
         ...

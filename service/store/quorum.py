@@ -29,17 +29,19 @@ class StoredQuorumBook:
         row = self._database.read(lambda connection: connection.execute(_LAST).one_or_none())
         if row is None:
             return RulesInForce(0, QuorumRules())
-        return RulesInForce(row.number, rules_from_json(orjson.loads(row.rules)))
+        content = orjson.loads(row.rules)
+        return RulesInForce(row.number, rules_from_json(content), content.get("guard", 0))
 
     def replace(
         self,
         before: RulesInForce,
         rules: QuorumRules,
         *,
+        guard: int,
         actor: str,
         details: Mapping[str, object],
     ) -> bool:
-        content = rules_to_json(rules)
+        content = {**rules_to_json(rules), "guard": guard}
         number = before.number + 1
         event = AuditEvent(
             "quorum.changed",

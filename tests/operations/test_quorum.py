@@ -101,6 +101,11 @@ class Office:
         assert held is not None
         return held.caller
 
+    def policy_of(self, file: QuorumRules) -> Performed | Approval:
+        """Write another file, and ask for it."""
+        self.file = file
+        return self.policy.loosen(ADMIN)
+
     def destroy(self, name: str = "ada") -> Performed | Approval:
         return self.acts.request(self.caller(name), Act(ActKind.DESTROY, "release/1"))
 
@@ -227,6 +232,35 @@ def test_revoking_custodians_takes_the_guard_away_from_nothing(office: Office) -
     assert isinstance(asked, Approval)
     office.approve("ada", asked)
     assert office.state(asked) is ApprovalState.PENDING
+
+
+def test_a_mistyped_number_can_be_taken_back_by_those_who_are_there(office: Office) -> None:
+    for name in ("edith", "joan"):
+        office.hire(name)
+    office.file = TWO
+    office.quorum.rules()
+    for name in ("edith", "joan"):
+        office.credentials.revoke(ADMIN, name)
+    office.file = QuorumRules({ActKind.DESTROY: 16})
+    office.watch()
+    office.file = TWO
+    asked = office.policy.loosen(office.caller("ada"))
+    assert isinstance(asked, Approval)
+    assert asked.needed == 2
+    office.approve("grace", asked)
+    assert office.quorum.rules().rules.people == TWO.people
+
+
+def test_what_many_have_guarded_is_not_undone_by_revoking_them(office: Office) -> None:
+    for name in ("edith", "joan", "mary"):
+        office.hire(name)
+    office.file = QuorumRules({ActKind.DESTROY: 4})
+    office.watch()
+    for name in ("edith", "joan", "mary"):
+        office.credentials.revoke(ADMIN, name)
+    for asked in (office.hire("mallory"), office.policy_of(QuorumRules())):
+        assert isinstance(asked, Approval)
+        assert asked.needed == 4
 
 
 def test_other_credentials_need_no_quorum(office: Office) -> None:

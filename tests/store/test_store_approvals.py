@@ -322,7 +322,9 @@ def test_approvals_are_listed_newest_first_by_state_and_key(store: Store) -> Non
 def test_what_was_asked_and_answered_cannot_be_rewritten(store: Store, statement: str) -> None:
     ada, grace = custodian(store, "ada"), custodian(store, "grace")
     approve(store, asked(store, ada, needed=3), yes(grace))
-    store.quorum.replace(RulesInForce(0, QuorumRules()), QuorumRules(), actor="x", details={})
+    store.quorum.replace(
+        RulesInForce(0, QuorumRules()), QuorumRules(), guard=0, actor="x", details={}
+    )
     if store._database.is_postgresql:
         statement = statement.replace("= fingerprint", "= '\\x00'")
     with pytest.raises(DBAPIError, match="append-only"):
@@ -336,10 +338,10 @@ def test_the_last_rules_are_in_force_and_each_follows_the_ones_it_knew(store: St
     nothing = store.quorum.in_force()
     assert nothing == RulesInForce(0, QuorumRules())
     two = QuorumRules({ActKind.DESTROY: 2}, signed=True, expires_hours=5)
-    assert store.quorum.replace(nothing, two, actor="file", details={"because": ["x"]})
-    assert store.quorum.in_force() == RulesInForce(1, two)
-    assert not store.quorum.replace(nothing, QuorumRules(), actor="late", details={})
-    assert store.quorum.in_force() == RulesInForce(1, two)
+    assert store.quorum.replace(nothing, two, guard=2, actor="file", details={"because": ["x"]})
+    assert store.quorum.in_force() == RulesInForce(1, two, 2)
+    assert not store.quorum.replace(nothing, QuorumRules(), guard=0, actor="late", details={})
+    assert store.quorum.in_force() == RulesInForce(1, two, 2)
     (event,) = [e for e in trail(store) if e["action"] == "quorum.changed"]
     assert event["actor"] == "file"
 
@@ -352,7 +354,7 @@ def test_of_many_who_change_the_rules_at_once_one_does(store: Store) -> None:
     def run(number: int) -> None:
         gate.wait()
         rules = QuorumRules({ActKind.DESTROY: 2 + number})
-        done.append(store.quorum.replace(before, rules, actor="x", details={}))
+        done.append(store.quorum.replace(before, rules, guard=0, actor="x", details={}))
 
     threads = [threading.Thread(target=run, args=(n,)) for n in range(6)]
     for thread in threads:

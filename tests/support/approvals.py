@@ -144,21 +144,21 @@ def _ended(
 
 class MemoryQuorum:
     def __init__(self) -> None:
-        self.history: list[tuple[QuorumRules, str]] = []
+        self.history: list[RulesInForce] = []
 
     def in_force(self) -> RulesInForce:
-        rules = self.history[-1][0] if self.history else QuorumRules()
-        return RulesInForce(len(self.history), rules)
+        return self.history[-1] if self.history else RulesInForce(0, QuorumRules())
 
     def replace(
         self,
         before: RulesInForce,
         rules: QuorumRules,
         *,
+        guard: int,
         actor: str,
         details: Mapping[str, object],
     ) -> bool:
         if before.number != len(self.history):
             return False
-        self.history.append((rules, actor))
+        self.history.append(RulesInForce(before.number + 1, rules, guard))
         return True

@@ -42,6 +42,7 @@ def _status(found: QuorumStatus) -> JSONObject:
     return {
         "in_force": _rules(found.in_force),
         "file": _rules(found.file),
+        "guard": found.guard,
         "looser": found.looser,
         "custodians": found.custodians,
         "short": found.short,

@@ -27,6 +27,10 @@ class QuorumStatusSchema(Schema):
     file = fields.Nested(
         QuorumRulesSchema, required=True, metadata=about("What the policy file says.")
     )
+    guard = fields.Integer(
+        required=True,
+        metadata=about("How many people custodians' credentials and looser rules need; 0: none."),
+    )
     looser = fields.List(
         fields.String(),
         required=True,
