@@ -83,7 +83,7 @@ class Certificates:
                 # What is refused anyway must not leave a CA behind.
                 self.acts.performers[act.kind].check(act)
                 version = certifiable(self.catalog, wanted.name, wanted.number)
-                made = self.acts.request(caller, _ca_key(token or _token_of(version)))
+                made = self.acts.request(caller, _ca_key(version, token))
                 if isinstance(made, Approval):
                     return made
             return self.acts.request(caller, act)
@@ -118,9 +118,9 @@ class Certificates:
         return version.chain
 
 
-def _ca_key(token: str | None) -> Act:
-    return Generation(OWN_CA, Purpose.CA, Algorithm.EC_P256, token).act()
-
-
-def _token_of(version: KeyVersion) -> str | None:
-    return version.locations[0].token if version.locations else None
+def _ca_key(version: KeyVersion, token: str | None) -> Act:
+    """Where the version lies, and of its kind: there are HSMs that make no others."""
+    place = token or (version.locations[0].token if version.locations else None)
+    is_rsa = version.algorithm.value.startswith("rsa-")
+    algorithm = Algorithm.RSA_3072 if is_rsa else Algorithm.EC_P256
+    return Generation(OWN_CA, Purpose.CA, algorithm, place).act()

@@ -405,6 +405,16 @@ def test_ed25519_is_refused_before_anything_is_made(room: Room) -> None:
     assert room.actions()[len(before) :] == ["custody.refused"] * 2
 
 
+def test_an_rsa_key_gets_an_rsa_ca_because_its_hsm_may_make_nothing_else(
+    room: Room, tmp_path: Path
+) -> None:
+    room.make(algorithm=Algorithm.RSA_2048)
+    chain = room.self_sign().chain
+    assert chain is not None
+    assert room.version(OWN_CA).algorithm is Algorithm.RSA_3072
+    assert openssl_verifies(chain.certificates, tmp_path, room.clock.now()) is None
+
+
 def test_a_leaf_does_not_outlive_its_root(room: Room) -> None:
     room.make()
     room.make("later")

@@ -82,6 +82,27 @@ def test_a_certificate_that_ends_is_told_everywhere_until_it_is_replaced(
     assert gauge() > (now + YEAR).timestamp()
 
 
+def test_the_key_of_our_own_ca_signs_no_image_whoever_asks(product: Product) -> None:
+    digest = product.images.push_image("demo/ca")
+    image = {"reference": f"{product.registry}/demo/ca@{digest}"}
+    wanted = {
+        "name": "may-everything",
+        "person": "nobody",
+        "role": "builder",
+        "repositories": ["**"],
+        "keys": ["*"],
+    }
+    token = product.call("POST", "/v1/credentials", wanted, who="admin").body["token"]
+    headers = {"Authorization": f"Bearer {token}"}
+
+    def sign(key: str) -> int:
+        body = {"images": [image], "key": key}
+        return product.call("POST", "/v1/signatures", body, who=None, headers=headers).status
+
+    assert sign("release") == 201
+    assert sign("own-ca") == 409
+
+
 def test_rotation_certifies_in_the_same_act(product: Product) -> None:
     body = {"name": "turns", "purpose": "attestation"}
     assert product.call("POST", "/v1/keys", body, who="custodian").status == 201
