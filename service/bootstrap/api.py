@@ -46,6 +46,7 @@ from service.operations import (
     Slots,
     TakeMinutes,
     Timestamps,
+    TrustFiles,
     VerifyImages,
     Withdrawals,
 )
@@ -135,6 +136,10 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
     made = performers(store, keyring, certificates, clock, policy)
     acts = Acts(made, quorum, store.approvals, clock)
     watched = WatchCertificates(store.certificates, store.findings, clock)
+    withdrawals = Withdrawals(
+        store.keys, store.withdrawals, store.log_reader, keyring, store.leases, clock
+    )
+    openpgp_keys = OpenPGPKeys(store.certifications, keyring)
     operations = Operations(
         authenticator=TokenAuthenticator(store.credentials, clock),
         sign=sign,
@@ -155,18 +160,22 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
         minutes=TakeMinutes(
             store.keys, store.approvals, store.custody_record, store.credentials, quorum, clock
         ),
-        withdrawals=Withdrawals(
-            store.keys, store.withdrawals, store.log_reader, keyring, store.leases, clock
-        ),
+        withdrawals=withdrawals,
         records=Records(store.journal, store.outbox, log.prove),
         log=reads,
         audit_log=ReadAuditLog(reads),
         audit_search=SearchAudit(store.audit_search),
-        trusted_logs=TrustedLogs(store.log_reader, store.keys),
+        trust_files=TrustFiles(
+            store.keys,
+            registry,
+            TrustedLogs(store.log_reader, store.keys),
+            withdrawals,
+            openpgp_keys,
+        ),
         slots=Slots(keyring, store.pins, store.audit),
         timestamps=Timestamps(store.keys, keyring, store.audit, clock),
         lookaside=Lookaside(store.journal, store.keys, registry),
-        openpgp_keys=OpenPGPKeys(store.certifications, keyring),
+        openpgp_keys=openpgp_keys,
         readiness=Readiness(keyring, store.health, log, [watched]),
         metrics=Metrics(meter, meter, [store.outbox_gauge, watched]),
     )

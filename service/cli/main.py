@@ -29,6 +29,7 @@ COMMANDS: Final = MappingProxyType(
         "log": LazyCommand("service.cli.log:log", "Verify, monitor and prove the log."),
         "outbox": LazyCommand("service.cli.outbox:outbox", "Show and retry deliveries."),
         "slots": LazyCommand("service.cli.slots:slots", "Show slots; retry a refused PIN."),
+        "trust": LazyCommand("service.cli.trust:trust", "Files for verifiers' own tools."),
         "explain": LazyCommand("service.cli.explain:explain", "Explain an error code."),
         "openapi": LazyCommand("service.cli.openapi:openapi", "Print openapi.yaml."),
         "dev": LazyCommand("service.dev.command:dev", "Run the whole product on loopback (local)."),

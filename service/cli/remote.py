@@ -5,6 +5,6 @@ from __future__ import annotations
 from service.client import ClientSettings, SealwrightClient
 
 
-def client() -> SealwrightClient:
-    """Raises SettingsError."""
-    return SealwrightClient(ClientSettings.from_environment())
+def client(url: str | None = None) -> SealwrightClient:
+    """Return a client of the service at `url`, or at SEALWRIGHT_URL. Raises SettingsError."""
+    return SealwrightClient(ClientSettings.from_environment(url))

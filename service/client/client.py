@@ -8,6 +8,7 @@ one makes nothing twice. Everything else is sent once.
 from __future__ import annotations
 
 import secrets
+from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -22,6 +23,7 @@ JSONObject = dict[str, Any]
 
 class SealwrightClient:
     def __init__(self, settings: ClientSettings, retries: Retries | None = None) -> None:
+        self._url = settings.url
         self._transport = Transport(settings)
         self._retries = retries or Retries()
 
@@ -145,6 +147,16 @@ class SealwrightClient:
         headers = {"Accept": "application/pem-certificate-chain"}
         path = f"/v1/keys/{_part(name)}/certificate-chain{query}"
         return self._send("GET", path, headers=headers).content.decode()
+
+    # --- trust ------------------------------------------------------------------------
+
+    def trust_files(self, key: str | None = None) -> dict[str, bytes]:
+        """Return every file of an export by its path, which nobody has checked."""
+        found = self._object("GET", "/v1/trust/export" + _query({"key": key, "url": self._url}))
+        try:
+            return {file["path"]: b64decode(file["content"]) for file in found["files"]}
+        except (KeyError, TypeError, ValueError) as error:
+            raise UnexpectedAnswerError("an export without files") from error
 
     # --- credentials and slots --------------------------------------------------------
 

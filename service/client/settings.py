@@ -33,9 +33,17 @@ class ClientSettings:
     ca_file: str | None = None
     timeout: float = DEFAULT_TIMEOUT
 
+    @property
+    def url(self) -> str:
+        """Where the service is, as its files for others shall name it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        port = "" if self.port == (443 if self.tls else 80) else f":{self.port}"
+        return f"{'https' if self.tls else 'http'}://{host}{port}{self.path}"
+
     @classmethod
-    def from_environment(cls) -> Self:
-        return cls.read(os.environ)
+    def from_environment(cls, url: str | None = None) -> Self:
+        """Read them; `url` stands in for SEALWRIGHT_URL."""
+        return cls.read(os.environ if url is None else {**os.environ, "SEALWRIGHT_URL": url})
 
     @classmethod
     def read(cls, env: Mapping[str, str]) -> Self:

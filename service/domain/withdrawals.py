@@ -7,11 +7,12 @@ envelope for whoever trusts the connection that it came through.
 from __future__ import annotations
 
 import json
+from binascii import b2a_base64
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 from service.domain.clock import rfc3339
 from service.domain.keys import KeyVersion
@@ -76,6 +77,23 @@ def payload_of(
             "items": items,
         }
     )
+
+
+def published(issued: WithdrawalList) -> dict[str, Any]:
+    """Return the list as everybody gets it: read from the signed bytes, so that what is shown and
+    what is signed cannot differ."""
+    return {
+        **json.loads(issued.payload),
+        "envelope": {
+            "payloadType": PAYLOAD_TYPE,
+            "payload": _base64(issued.payload),
+            "signatures": [{"keyid": issued.fingerprint, "sig": _base64(issued.signature)}],
+        },
+    }
+
+
+def _base64(raw: bytes) -> str:
+    return b2a_base64(raw, newline=False).decode("ascii")
 
 
 def _canonical(value: object) -> bytes:

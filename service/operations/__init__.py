@@ -10,7 +10,7 @@ from service.operations.credentials import Credentials
 from service.operations.custody import Custody
 from service.operations.findings import SeeFindings
 from service.operations.keys import Keys
-from service.operations.log import ReadAuditLog, ReadLog, SearchAudit, TrustedLogs
+from service.operations.log import ReadAuditLog, ReadLog, SearchAudit
 from service.operations.lookaside import Lookaside
 from service.operations.metrics import Metrics
 from service.operations.minutes import TakeMinutes
@@ -21,6 +21,7 @@ from service.operations.records import Records
 from service.operations.sign import SignImages
 from service.operations.slots import Slots
 from service.operations.timestamps import Timestamps
+from service.operations.trust_files import TrustFiles
 from service.operations.verify import VerifyImages
 from service.operations.withdrawals import Withdrawals
 from service.ports.identity import Authenticator
@@ -44,6 +45,7 @@ __all__ = [
     "Slots",
     "TakeMinutes",
     "Timestamps",
+    "TrustFiles",
     "VerifyImages",
     "Withdrawals",
 ]
@@ -69,7 +71,7 @@ class Operations:
     log: ReadLog
     audit_log: ReadAuditLog
     audit_search: SearchAudit
-    trusted_logs: TrustedLogs
+    trust_files: TrustFiles
     slots: Slots
     lookaside: Lookaside
     timestamps: Timestamps

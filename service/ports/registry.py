@@ -65,6 +65,12 @@ class RegistryReader(Protocol):
     def blob(self, repository: Repository, digest: Digest) -> bytes | None: ...
 
 
+class RegistryNames(Protocol):
+    def public_names(self) -> Sequence[str]:
+        """Return the public name of each configured registry."""
+        ...
+
+
 class ReferrerReader(Protocol):
     def referrers(self, repository: Repository, subject: Digest) -> Referrers:
         """List what refers to `subject` where clients look: the referrers API, else the tag."""

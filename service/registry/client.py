@@ -8,6 +8,7 @@ answer.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from threading import Lock
 from typing import Final
 from urllib.parse import quote
@@ -72,6 +73,10 @@ class OCIClient:
 
     def public_repository(self, repository: Repository) -> Repository:
         return Repository(self._registries.lookup(repository.host).public_name, repository.path)
+
+    def public_names(self) -> Sequence[str]:
+        """service.ports.registry.RegistryNames."""
+        return [config.public_name for config in self._registries.all()]
 
     def resolve(self, repository: Repository, reference: str | Digest) -> Descriptor | None:
         session = self.session(repository)

@@ -95,6 +95,7 @@ from service.operations import (
     Slots,
     TakeMinutes,
     Timestamps,
+    TrustFiles,
     Withdrawals,
 )
 from service.operations.acts import Acts
@@ -405,6 +406,9 @@ class AnyRegistry:
 
     def public_repository(self, repository: Repository) -> Repository:
         return repository
+
+    def public_names(self) -> Sequence[str]:
+        return ["registry.example.test"]
 
     def resolve(self, repository: Repository, reference: str | Digest) -> None:
         return None
@@ -864,6 +868,9 @@ def new_world(*, release_key: bool = True, allow_extractable: bool = False) -> W
         clock,
     )
     records = Records(cast("Any", journal), cast("Any", journal), cast("Any", NoLog().prove))
+    withdrawals = Withdrawals(catalog, MemoryLists(), cast("Any", NoLog()), maker, leases, clock)
+    trusted_logs = TrustedLogs(cast("Any", NoLog()), catalog)
+    openpgp_keys = OpenPGPKeys(MemoryCertifications(), cast("Any", None))
     operations = Operations(
         authenticator=TokenAuthenticator(book, clock),
         sign=cast("Any", signing),
@@ -876,16 +883,16 @@ def new_world(*, release_key: bool = True, allow_extractable: bool = False) -> W
         approvals=Approvals(approvals, acts, book, LeaseRenewer(clock), clock),
         quorum=QuorumPolicy(quorum, acts),
         minutes=TakeMinutes(catalog, approvals, audit, book, quorum, clock),
-        withdrawals=Withdrawals(catalog, MemoryLists(), cast("Any", NoLog()), maker, leases, clock),
+        withdrawals=withdrawals,
         records=records,
         log=ReadLog(cast("Any", NoLog())),
         audit_log=ReadAuditLog(ReadLog(cast("Any", NoLog()))),
         audit_search=SearchAudit(NoLog()),
-        trusted_logs=TrustedLogs(cast("Any", NoLog()), catalog),
+        trust_files=TrustFiles(catalog, AnyRegistry(), trusted_logs, withdrawals, openpgp_keys),
         slots=Slots(tokens, MemoryLatch(), audit),
         timestamps=Timestamps(catalog, cast("Any", None), audit, clock),
         lookaside=Lookaside(cast("Any", journal), catalog, AnyRegistry()),
-        openpgp_keys=OpenPGPKeys(MemoryCertifications(), cast("Any", None)),
+        openpgp_keys=openpgp_keys,
         readiness=Readiness(tokens, health, cast("Any", NoLog())),
         metrics=Metrics(meter, meter, [gauges]),
     )

@@ -23,7 +23,8 @@ CERTIFICATES = ROOT / "docs" / "certificates.md"
 TUTORIAL = ROOT / "docs" / "getting-started.md"
 KEYS = ROOT / "docs" / "keys.md"
 CEREMONIES = ROOT / "docs" / "ceremonies.md"
-SHELL = {"export", "openssl", "curl", "bash", "python3", "ssh-keygen", "echo"}
+SHELL = {"export", "openssl", "cat", "curl", "bash", "python3", "ssh-keygen", "echo"}
+TRUST = ROOT / "docs" / "trust.md"
 
 
 def console(page: Path) -> Iterator[str]:
@@ -220,3 +221,12 @@ def test_the_page_on_the_log_runs_as_it_is_written(product: Product, tmp_path: P
     assert "0 of them new; consistent" in said
     assert '"action":"key.created"' in said
     assert (tmp_path / "events.jsonl").read_text().count("\n") > 3
+
+
+def test_the_page_on_trust_files_runs_as_it_is_written(product: Product, tmp_path: Path) -> None:
+    said = typed_in(product, tmp_path, list(console(TRUST)))
+    assert "README.md there has the command for each tool" in said
+    assert (tmp_path / "trust" / "cosign.pub").read_text() == product.public_key()
+    assert "ASN1 OID: prime256v1" in said
+    assert "issuer=" in said
+    assert '"type":"sigstoreSigned"' in said

@@ -279,7 +279,8 @@ def test_the_trusted_root_lists_every_key_of_the_log_that_counts(
     world: World, stored: Store, logs: SignatureLog
 ) -> None:
     trusted = TrustedLogs(stored.log_reader, stored.keys)
-    web = create_app(replace(world.operations, trusted_logs=trusted), version="1").test_client()
+    files = replace(world.operations.trust_files, logs=trusted)
+    web = create_app(replace(world.operations, trust_files=files), version="1").test_client()
     root = web.get("/v1/trust/trusted-root").json
     assert root["mediaType"] == "application/vnd.dev.sigstore.trustedroot+json;version=0.1"
     (log,) = root["tlogs"]

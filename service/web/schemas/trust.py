@@ -1,10 +1,24 @@
-"""Trust files."""
+"""Trust files: what their own specifications say is repeated here as far as we write it."""
 
 from __future__ import annotations
 
-from marshmallow import Schema, fields
+from marshmallow import Schema, fields, validate
 
-from service.web.schemas.fields import about
+from service.web.schemas.fields import about, name
+
+MAX_URL_CHARS = 512
+URL_PATTERN = r"^https?://[A-Za-z0-9.\[\]:_-]+(/[A-Za-z0-9._~/-]*)?\Z"
+
+
+class TrustQuery(Schema):
+    key = name("This key instead of every key of purpose `image`.")
+
+
+class TrustExportQuery(TrustQuery):
+    url = fields.String(
+        validate=[validate.Length(1, MAX_URL_CHARS), validate.Regexp(URL_PATTERN)],
+        metadata=about("How consumers reach this service; default: as this request did."),
+    )
 
 
 class TrustedRootSchema(Schema):
@@ -30,4 +44,40 @@ class TrustedRootSchema(Schema):
         required=True,
         data_key="timestampAuthorities",
         metadata=about("Authorities of timestamps."),
+    )
+
+
+class NotationPolicySchema(Schema):
+    """`trustpolicy.json`, as the Notary Project describes it."""
+
+    version = fields.String(required=True, metadata=about("Of the form of the file."))
+    trust_policies = fields.List(
+        fields.Dict(keys=fields.String()),
+        required=True,
+        data_key="trustPolicies",
+        metadata=about("One: it names the subjects of the trusted versions, and no other."),
+    )
+
+
+class ContainersPolicySchema(Schema):
+    """`policy.json`, as containers-policy.json(5) describes it."""
+
+    default = fields.List(
+        fields.Dict(keys=fields.String()),
+        required=True,
+        metadata=about("Everything that is not in our registries is refused."),
+    )
+    transports = fields.Dict(
+        keys=fields.String(), required=True, metadata=about("What our registries need.")
+    )
+
+
+class TrustFileSchema(Schema):
+    path = fields.String(required=True, metadata=about("Where it lies in the directory."))
+    content = fields.String(required=True, metadata=about("Its bytes in base64."))
+
+
+class TrustExportSchema(Schema):
+    files = fields.List(
+        fields.Nested(TrustFileSchema), required=True, metadata=about("Every file of an export.")
     )
