@@ -44,6 +44,15 @@ def certify(product: Product, name: str, **fields: object) -> None:
     assert done.status in (200, 201), done.body
 
 
+@pytest.fixture(scope="module", autouse=True)
+def authority(product: Product) -> None:
+    """A time-stamping authority of ours, so that the exports name one."""
+    name = f"time-{uuid.uuid4().hex[:8]}"
+    body = {"name": name, "purpose": "timestamp", "algorithm": "ec-p256"}
+    assert product.call("POST", "/v1/keys", body, who="custodian").status == 201
+    certify(product, name)
+
+
 @pytest.fixture
 def trust(product: Product, key: str, tmp_path: Path) -> Path:
     """An export of this key, in a directory that has its name."""
@@ -104,6 +113,7 @@ def test_notation_refuses_a_compromised_version_under_the_same_root(
     product: Product, sign: Sign, image: str, trust: Path
 ) -> None:
     key = trust.parent.name
+    assert list((trust / "notation" / "truststore" / "x509" / "tsa").rglob("*.pem"))
     assert judge_notation(trust, image).returncode != 0
     sign(image, key, formats=["notation"])
     done = judge_notation(trust, image)

@@ -113,7 +113,8 @@ _CLUSTERS: Final = """\
 
 Kyverno and policy-controller accept any of the keys. OpenShift takes one key for a policy, so it
 gets the newest active version and refuses what earlier ones have signed. policy-controller looks
-only at namespaces labelled `policy.sigstore.dev/include=true`. None of them asks our log.
+only at namespaces labelled `policy.sigstore.dev/include=true`. None of them asks our log. These three
+files follow the published schemas; we have not tried them with the products themselves.
 """
 
 _BLIND: Final = """\
@@ -124,5 +125,5 @@ _BLIND: Final = """\
 * Whether a key was rotated since: export again after each rotation, and after each compromise.
 * Several keys at once: cosign and OpenShift take one.
 
-`sealwright verify`, the gateway and admission see all of it.
+`sealwright verify` sees all of it.
 """
