@@ -93,8 +93,10 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 def _remove(directory: Path, path: str) -> None:
-    (directory / path).unlink()
-    for parent in (directory / path).parents:
-        if parent == directory or any(parent.iterdir()):
-            return
+    """Take the file away, and the directories that are then empty."""
+    file = directory / path
+    file.unlink()
+    parent = file.parent
+    while parent != directory and not any(parent.iterdir()):
         parent.rmdir()
+        parent = parent.parent

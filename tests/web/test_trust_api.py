@@ -13,6 +13,7 @@ from service.domain.callers import Role
 from service.domain.clock import SystemClock
 from service.domain.keys import Algorithm, Key, KeyState, Purpose
 from service.domain.public_keys import public_key
+from service.operations import trust_files
 from tests.support.operations import World
 
 NAMES = {"country": "CH", "state": "Bern", "organization": "Example"}
@@ -110,6 +111,16 @@ def test_the_key_that_signs_comes_first_and_the_others_beside_it(
     assert "keys/another/cosign.pub" in exported(web)
     change(world, state=KeyState.SUSPENDED)
     assert "keys/release/cosign-v1.pub" in exported(web)
+
+
+def test_every_key_is_found_however_many_there_are(
+    web: FlaskClient, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trust_files, "MAX_PAGE", 1)
+    for name in ("a", "b"):
+        make(world, name, Purpose.IMAGE)
+    authorities = yaml.safe_load(web.get("/v1/trust/policy-controller").data)["spec"]["authorities"]
+    assert {one["name"] for one in authorities} == {"release-v1", "a-v1", "b-v1"}
 
 
 def test_a_destroyed_key_that_never_certified_itself_is_left_out_of_openpgp(

@@ -12,6 +12,7 @@ from service.domain.withdrawals import published
 from service.web.responses import answer, text
 from service.web.routing import Answer, Call, Routes, in_json
 from service.web.schemas.trust import (
+    ClusterPolicySchema,
     ContainersPolicySchema,
     NotationPolicySchema,
     TrustedRootSchema,
@@ -87,7 +88,7 @@ def show_containers(call: Call) -> Response:
     summary="A ClusterPolicy of Kyverno",
     public=True,
     query=TrustQuery,
-    answers={200: Answer("The policy.", {YAML: None})},
+    answers={200: Answer("The policy.", {YAML: ClusterPolicySchema})},
     errors=_ERRORS,
 )
 def show_kyverno(call: Call) -> Response:
@@ -100,7 +101,7 @@ def show_kyverno(call: Call) -> Response:
     summary="A ClusterImagePolicy of sigstore's policy-controller",
     public=True,
     query=TrustQuery,
-    answers={200: Answer("The policy.", {YAML: None})},
+    answers={200: Answer("The policy.", {YAML: ClusterPolicySchema})},
     errors=_ERRORS,
 )
 def show_policy_controller(call: Call) -> Response:
@@ -113,7 +114,7 @@ def show_policy_controller(call: Call) -> Response:
     summary="A ClusterImagePolicy of OpenShift: the newest active version",
     public=True,
     query=TrustQuery,
-    answers={200: Answer("The policy.", {YAML: None})},
+    answers={200: Answer("The policy.", {YAML: ClusterPolicySchema})},
     errors=_ERRORS,
 )
 def show_openshift(call: Call) -> Response:

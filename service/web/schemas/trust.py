@@ -72,6 +72,21 @@ class ContainersPolicySchema(Schema):
     )
 
 
+class ClusterPolicySchema(Schema):
+    """A policy of a cluster, as the tool that its `kind` and `apiVersion` name describes it."""
+
+    api_version = fields.String(
+        required=True, data_key="apiVersion", metadata=about("Of the form of the policy.")
+    )
+    kind = fields.String(required=True, metadata=about("Of the policy."))
+    metadata = fields.Dict(
+        keys=fields.String(), required=True, metadata=about("Its name in the cluster.")
+    )
+    spec = fields.Dict(
+        keys=fields.String(), required=True, metadata=about("Which images, and which keys.")
+    )
+
+
 class TrustFileSchema(Schema):
     path = fields.String(required=True, metadata=about("Where it lies in the directory."))
     content = fields.String(required=True, metadata=about("Its bytes in base64."))
