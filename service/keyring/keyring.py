@@ -333,14 +333,15 @@ class Keyring:
         self._meter.count(_RECOVERIES[recovery], token)
 
     def _pool(self, token: str | None) -> hsm.TokenPool:
+        """Return the token of this name or label, or the only one; of clones the first that is well."""
         found = self._called(token) if token is not None else self._runtime().pools
-        if len(found) != 1:
+        if not found:
+            raise errors.TokenNotFoundError("no token is configured")
+        if len({(pool.address.label, pool.address.serial) for pool in found}) > 1:
             raise errors.TokenNotFoundError(
                 "more than one token fits: name one by its `name` in the tokens file"
-                if found
-                else "no token is configured"
             )
-        return found[0]
+        return self._runtime().revival.order(found)[0]
 
     def _called(self, token: str) -> Sequence[hsm.TokenPool]:
         """Return the tokens of this name or label: more than one, where they are clones."""

@@ -130,9 +130,15 @@ def test_a_token_is_found_by_its_name_and_clones_by_their_label(
     first = replace(token.config, name="first")
     second = replace(token.config, name="second", module=tmp_path / "no.so")
     both = keyrings([first, second])
-    assert both.generate("k", Algorithm.EC_P256, "first").location.serial == token.serial
-    with pytest.raises(errors.TokenNotFoundError, match="more than one"):
-        both.generate("k", Algorithm.EC_P256, token.label)
+    for named in ("first", token.label, None):
+        assert both.generate("k", Algorithm.EC_P256, named).location.serial == token.serial
+    with pytest.raises(errors.HSMUnavailableError):
+        both.generate("k", Algorithm.EC_P256, "second")
+    # It is sick now, and the other of the two makes the key wherever it stands in the file.
+    turned = keyrings([second, first])
+    with pytest.raises(errors.HSMUnavailableError):
+        turned.generate("k", Algorithm.EC_P256, token.label)
+    assert turned.generate("k", Algorithm.EC_P256, token.label).location.serial == token.serial
     assert both.label_of("second") == token.label
     assert both.login_once(token.label).name == "first"
     assert both.mechanisms(token.label)
