@@ -15,6 +15,8 @@ from service.web import create_app
 from service.web.openapi import document
 from tests.support.operations import World, new_world
 
+schemathesis.serializer.alias("application/timestamp-query", "application/octet-stream")
+
 EXAMPLES = 10
 OPERATIONS = [
     (path, method) for path, methods in document("1.2.3")["paths"].items() for method in methods
