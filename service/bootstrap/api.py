@@ -98,8 +98,9 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
     steps = observer or NoObserver()
     meter = build_meter(settings)
     store = Store(settings.database_url)
+    quarantine = store.quarantine_of(installation(settings))
     vigilance = Vigilance(
-        quarantine=store.quarantine_of(installation(settings)),
+        quarantine=quarantine,
         leases=store.leases,
         installation=installation(settings),
         end=end_this_process,
@@ -177,7 +178,7 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
         lookaside=Lookaside(store.journal, store.keys, registry),
         openpgp_keys=openpgp_keys,
         readiness=Readiness(keyring, store.health, log, [watched]),
-        metrics=Metrics(meter, meter, [store.outbox_gauge, watched]),
+        metrics=Metrics(meter, meter, [store.outbox_gauge, quarantine, watched]),
     )
     chores = Chores(
         [

@@ -32,7 +32,7 @@ from service.keyring import custody, locations
 from service.keyring.gate import StoreGate
 from service.keyring.guard import Vigilance
 from service.keyring.runtime import BATCH_THREADS, Runtime
-from service.keyring.status import NOT_CONFIGURED, token_statuses
+from service.keyring.status import NOT_CONFIGURED, health, token_statuses
 from service.keyring.translate import (
     ALGORITHMS,
     SCHEMES,
@@ -41,7 +41,7 @@ from service.keyring.translate import (
     service_error,
     signing_error,
 )
-from service.ports.hsm import TokenMechanism, TokenStatus, ToSign
+from service.ports.hsm import TokenHealth, TokenMechanism, TokenStatus, ToSign
 from service.ports.metrics import (
     FAILOVERS,
     REINITIALISATIONS,
@@ -233,18 +233,8 @@ class Keyring:
     def status(self) -> Sequence[TokenStatus]:
         return token_statuses(self._runtime().pools)
 
-    def check(self) -> None:
-        first: ServiceError | None = None
-        for pool in self._runtime().pools:
-            try:
-                hsm.probe(pool)
-            except hsm.HSMError as error:
-                first = first or service_error(error)
-            except ServiceError as error:  # of the store, which holds the latch
-                first = first or error
-            else:
-                return
-        raise first or errors.HSMUnavailableError("no token is configured")
+    def health(self) -> Sequence[TokenHealth]:
+        return [health(pool) for pool in self._runtime().pools]
 
     def mechanisms(self, token: str) -> Sequence[TokenMechanism]:
         away: ServiceError | None = None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import hsm
 from service.domain.errors import ServiceError
-from service.ports.hsm import TokenStatus
+from service.keyring.translate import service_error
+from service.ports.hsm import TokenHealth, TokenStatus
 
 READY: Final = "ready"
 PIN_REFUSED: Final = "pin-refused"
@@ -16,6 +18,10 @@ UNAVAILABLE: Final = "unavailable"
 QUARANTINED: Final = "quarantined"
 NOT_CONFIGURED: Final = "not-configured"
 UNINITIALIZED: Final = "uninitialized"
+
+_STATES: Final[Mapping[type[hsm.HSMError], str]] = MappingProxyType(
+    {hsm.PINRefusedError: PIN_REFUSED, hsm.ModuleQuarantinedError: QUARANTINED}
+)
 
 
 def token_statuses(pools: Sequence[hsm.TokenPool]) -> list[TokenStatus]:
@@ -34,7 +40,7 @@ def _of_module(
 ) -> list[TokenStatus]:
     try:
         slots = states[0][0].slots()
-    except hsm.HSMError:
+    except (hsm.HSMError, ServiceError):
         slots = []  # the states of its tokens tell why
     statuses = []
     absent = list(states)
@@ -78,16 +84,19 @@ def _of_module(
     return statuses
 
 
-def _state(pool: hsm.TokenPool) -> tuple[str, str | None]:
+def health(pool: hsm.TokenPool) -> TokenHealth:
     try:
         hsm.probe(pool)
-    except hsm.PINRefusedError as error:
-        return PIN_REFUSED, str(error)
-    except hsm.ModuleQuarantinedError as error:
-        return QUARANTINED, str(error)
     except hsm.HSMError as error:
-        return UNAVAILABLE, str(error)
+        return TokenHealth(
+            pool.address.shown, _STATES.get(type(error), UNAVAILABLE), service_error(error)
+        )
     except ServiceError as error:
         # The store, which holds the latch: without it no PIN is tried.
-        return UNAVAILABLE, str(error)
-    return READY, None
+        return TokenHealth(pool.address.shown, UNAVAILABLE, error)
+    return TokenHealth(pool.address.shown, READY)
+
+
+def _state(pool: hsm.TokenPool) -> tuple[str, str | None]:
+    found = health(pool)
+    return found.state, None if found.error is None else str(found.error)

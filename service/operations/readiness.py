@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Final, Protocol
 
-from service.domain.errors import InvalidRequestError, ServiceError
+from service.domain.errors import HSMUnavailableError, InvalidRequestError, ServiceError
 from service.operations.log import SignatureLog
-from service.ports.hsm import Tokens
+from service.ports.hsm import TokenHealth, Tokens
 from service.ports.store import StoreHealth
 
 _NEEDS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
@@ -33,6 +34,18 @@ class ReadinessPart:
 
 
 @dataclass(frozen=True, slots=True)
+class Readied:
+    """Every part, and every token on its own; only the needed parts decide."""
+
+    parts: Sequence[ReadinessPart]
+    tokens: Sequence[TokenHealth]
+
+    @property
+    def ready(self) -> bool:
+        return all(part.ready for part in self.parts if part.needed)
+
+
+@dataclass(frozen=True, slots=True)
 class ReadinessWarning:
     """What will hinder the work unless somebody sees to it; readiness does not depend on it."""
 
@@ -52,19 +65,21 @@ class Readiness:
     log: SignatureLog
     watched: Sequence[Warns] = ()
 
-    def check(self, what: str) -> Sequence[ReadinessPart]:
+    def check(self, what: str) -> Readied:
         """Ask each part. Raises InvalidRequestError for unknown work."""
         needs = _NEEDS.get(what)
         if needs is None:
             raise InvalidRequestError(
                 f"unknown work {what[:50]!r}", errors={"for": [f"one of {', '.join(_NEEDS)}"]}
             )
+        tokens = self.tokens.health()
         checks: Mapping[str, Callable[[], None]] = {
-            "hsm": self.tokens.check,
+            "hsm": partial(require_token, tokens),
             "store": self.store.check,
             "log": self.log.check,
         }
-        return [_part(name, check, needed=name in needs) for name, check in checks.items()]
+        parts = [_part(name, check, needed=name in needs) for name, check in checks.items()]
+        return Readied(parts, tokens)
 
     def warnings(self) -> Sequence[ReadinessWarning]:
         """Return every warning; what cannot be asked is a part that is not ready, and told there."""
@@ -73,6 +88,14 @@ class Readiness:
             with suppress(ServiceError):
                 found += each.warnings()
         return found
+
+
+def require_token(tokens: Sequence[TokenHealth]) -> None:
+    """Raise unless a token can sign now: one that can is enough, and the first tells why not."""
+    failures = [token.error for token in tokens if token.error is not None]
+    if len(failures) < len(tokens):
+        return
+    raise failures[0] if failures else HSMUnavailableError("no token is configured")
 
 
 def _part(name: str, check: Callable[[], None], *, needed: bool) -> ReadinessPart:

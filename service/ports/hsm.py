@@ -47,6 +47,18 @@ class Signer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class TokenHealth:
+    """Whether a configured token can sign now: it can where `error` is None.
+
+    `token` is what the settings call it. `state`: ready, pin-refused, quarantined, unavailable.
+    """
+
+    token: str
+    state: str
+    error: ServiceError | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TokenStatus:
     """A slot with its token, as custodians see it. `state`: ready, pin-refused, unavailable…
 
@@ -148,8 +160,8 @@ class Tokens(Protocol):
         """
         ...
 
-    def check(self) -> None:
-        """Raise HSMUnavailableError or PINRefusedError unless a configured token can sign now."""
+    def health(self) -> Sequence[TokenHealth]:
+        """Ask each configured token whether it can sign now; never raises."""
         ...
 
     def label_of(self, token: str) -> str:

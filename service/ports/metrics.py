@@ -94,6 +94,13 @@ OUTBOX_ORDERS: Final = Gauge(
 )
 
 
+HSM_QUARANTINED: Final = Gauge(
+    "sealwright_hsm_quarantined",
+    "1 while a module is left alone because a call to it did not come back.",
+    ("module",),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What a gauge shows now."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, select, update
 
 from service.domain.audit import AuditEvent
+from service.ports.metrics import HSM_QUARANTINED, Reading
 from service.ports.store import Quarantined
 from service.store.audit import record
 from service.store.bulk import BulkInsert
@@ -30,6 +32,7 @@ _FIND: Final = select(quarantines).where(*_ROW).with_for_update()
 _STANDING: Final = select(quarantines).where(
     quarantines.c.installation == bindparam("where"), quarantines.c.lifted_at.is_(None)
 )
+_EVER: Final = select(quarantines).where(quarantines.c.installation == bindparam("where"))
 _COLUMNS: Final = ("installation", "module", "times", "since", "lifted_at")
 _MAKE_ROW: Final = BulkInsert(quarantines, _COLUMNS, unless=("installation", "module"))
 _PUT: Final = (
@@ -76,6 +79,18 @@ class StoredQuarantine:
                 return []
             now = database_now(connection)
             return [Quarantined(row.module, _held(row.times, now - row.since)) for row in found]
+
+        return self._database.read(run)
+
+    def readings(self) -> Sequence[Reading]:
+        """One for each module that ever was in."""
+
+        def run(connection: Connection) -> list[Reading]:
+            found = connection.execute(_EVER, {"where": self._installation}).all()
+            return [
+                Reading(HSM_QUARANTINED, (Path(row.module).name,), float(row.lifted_at is None))
+                for row in found
+            ]
 
         return self._database.read(run)
 

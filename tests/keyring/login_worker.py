@@ -17,6 +17,7 @@ from service.domain.clock import SystemClock
 from service.domain.errors import ServiceError
 from service.keyring import Keyring, TokenConfig
 from tests.support.faults import CKR_OK, replaced
+from tests.support.keyrings import must_sign
 from tests.support.shared import FileLatch, FileLeases
 
 CKR_PIN_INCORRECT = 0xA0
@@ -47,7 +48,7 @@ def main() -> None:
 
     def check() -> None:
         try:
-            keyring.check()
+            must_sign(keyring)
         except ServiceError as error:
             said.append(error.code)
         else:

@@ -15,7 +15,7 @@ from service.domain import errors
 from service.domain.keys import Algorithm, Scheme
 from service.keyring import Keyring, TokenConfig, diagnose
 from tests.support.faults import counted, failing, original, replaced
-from tests.support.keyrings import Keyrings
+from tests.support.keyrings import Keyrings, must_sign
 from tests.support.softhsm import SoftHSM, TokenFixture
 from tests.support.versions import to_sign, version_of
 
@@ -103,7 +103,7 @@ def test_each_pin_is_tried_once_by_all_threads_when_both_are_wrong(
 
     def check(keyring: Keyring) -> None:
         try:
-            keyring.check()
+            must_sign(keyring)
         except errors.ServiceError as error:
             caught.append(error)
 
@@ -117,7 +117,7 @@ def test_each_pin_is_tried_once_by_all_threads_when_both_are_wrong(
         assert [type(error) for error in caught] == [errors.PINRefusedError] * len(threads)
         # A changed file gets a try of its own; what was refused before does not.
         next_pin(config).write_text(right)
-        several[0].check()
+        must_sign(several[0])
         assert len(logins) == 3
 
 
@@ -126,14 +126,14 @@ def test_the_next_pin_is_not_tried_while_the_own_one_is_taken_or_the_token_is_lo
 ) -> None:
     next_pin(config).write_text("wrong-4711")
     with counted(config.module, "C_Login") as logins:
-        keyrings([config]).check()
+        must_sign(keyrings([config]))
         assert len(logins) == 1
     forget_logins(token)
     with (
         failing(config.module, "C_Login", 0xA4) as logins,
         pytest.raises(errors.PINRefusedError),
     ):
-        keyrings([config]).check()
+        must_sign(keyrings([config]))
     assert len(logins) == 1
 
 
@@ -166,20 +166,20 @@ def test_the_last_try_of_a_token_is_spent_by_a_custodian_only(
     flags[0] = 0x20000  # CKF_USER_PIN_FINAL_TRY
     with counted(config.module, "C_Login") as logins:
         with pytest.raises(errors.PINRefusedError, match="one try left"):
-            keyring.check()
+            must_sign(keyring)
         assert not logins
         assert keyring.login_once(config.label).state == "ready"
         assert len(logins) == 1
         forget_logins(token)
         with pytest.raises(errors.PINRefusedError, match="one try left"):
-            keyring.check()
+            must_sign(keyring)
         flags[0] = 0x40000  # CKF_USER_PIN_LOCKED
         with pytest.raises(errors.PINRefusedError, match="locked"):
             keyring.login_once(config.label)
         assert len(logins) == 1
         assert not keyrings.latch.rows
         flags[0] = 0
-        keyring.check()
+        must_sign(keyring)
 
 
 def test_doctor_looks_at_the_file_of_the_next_pin_once_it_is_there(

@@ -18,7 +18,7 @@ from service.domain import errors
 from service.domain.keys import Algorithm
 from service.keyring import Keyring, diagnose
 from tests.support.faults import counted, failing
-from tests.support.keyrings import Keyrings
+from tests.support.keyrings import Keyrings, must_sign
 from tests.support.softhsm import SoftHSM, TokenFixture
 
 WRONG = "wrong-pin-4711"
@@ -44,7 +44,7 @@ def test_a_wrong_pin_is_tried_once_by_all_threads_of_all_keyrings(
 
     def check(keyring: Keyring) -> None:
         try:
-            keyring.check()
+            must_sign(keyring)
         except errors.ServiceError as error:
             caught.append(error)
 
@@ -67,10 +67,10 @@ def test_another_pin_in_the_file_gets_a_try_of_its_own(
         for pin in (WRONG, "wrong-too-4711", WRONG, "wrong-too-4711\n"):
             locked.pin_file.write_text(pin)
             with pytest.raises(errors.PINRefusedError):
-                keyring.check()
+                must_sign(keyring)
         assert len(logins) == 2
         locked.pin_file.write_text(token.pin_file.read_text())
-        keyring.check()
+        must_sign(keyring)
         assert len(logins) == 3
 
 
@@ -79,7 +79,7 @@ def test_after_the_latch_was_cleared_the_pin_is_tried_exactly_once_more(
 ) -> None:
     keyring = keyrings([locked.config])
     with pytest.raises(errors.PINRefusedError):
-        keyring.check()
+        must_sign(keyring)
     with counted(locked.module, "C_Login") as logins:
         with pytest.raises(errors.PINRefusedError):
             keyring.login_once(locked.label)
@@ -88,7 +88,7 @@ def test_after_the_latch_was_cleared_the_pin_is_tried_exactly_once_more(
         with pytest.raises(errors.PINRefusedError):
             keyring.login_once(locked.label)
         with pytest.raises(errors.PINRefusedError):
-            keyring.check()
+            must_sign(keyring)
         [status] = [s for s in keyring.status() if s.token == locked.label]
         assert status.state == "pin-refused"
         assert len(logins) == 1
@@ -102,7 +102,7 @@ def test_a_token_that_locked_itself_is_not_asked_again_even_with_the_right_pin(
     with failing(locked.module, "C_Login", 0xA4, times=1) as logins:
         for _ in range(3):
             with pytest.raises(errors.PINRefusedError):
-                keyring.check()
+                must_sign(keyring)
         assert len(logins) == 1
         keyrings.latch.clear(locked.label, actor="custodian")
         assert keyring.login_once(locked.label).state == "ready"
@@ -118,7 +118,7 @@ def test_a_login_that_fails_for_another_reason_latches_nothing(
         failing(locked.module, "C_Login", 0x30, times=1000),
         pytest.raises(errors.HSMUnavailableError),
     ):
-        keyring.check()
+        must_sign(keyring)
     assert not keyrings.latch.rows
     assert keyring.login_once(locked.label).state == "ready"
 
@@ -188,6 +188,6 @@ def test_what_is_no_pin_is_never_given_to_the_token(
         counted(locked.module, "C_Login") as logins,
         pytest.raises(errors.HSMUnavailableError) as caught,
     ):
-        keyrings([locked.config]).check()
+        must_sign(keyrings([locked.config]))
     assert not logins
     assert "4711" not in "".join(traceback.format_exception(caught.value))

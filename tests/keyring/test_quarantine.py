@@ -16,7 +16,7 @@ from service.domain.keys import Algorithm, KeyVersion, Scheme
 from service.keyring import Keyring, Vigilance, diagnose
 from service.keyring import guard as guards
 from tests.support.faults import Function, counted, replaced
-from tests.support.keyrings import Keyrings
+from tests.support.keyrings import Keyrings, must_sign
 from tests.support.memory import MemoryQuarantine
 from tests.support.softhsm import TokenFixture
 from tests.support.versions import to_sign, version_of
@@ -156,7 +156,7 @@ def test_other_processes_neither_load_nor_call_the_module_and_are_not_ended(
         with pytest.raises(errors.HSMQuarantinedError):
             other.keyring.generate("release", Algorithm.EC_P256, None)
         with pytest.raises(errors.HSMQuarantinedError):
-            other.keyring.check()
+            must_sign(other.keyring)
         [status] = [s for s in other.keyring.status() if s.token == token.label]
         assert status.state == "quarantined"
     assert calls == [[]] * len(names)
@@ -304,7 +304,7 @@ def test_the_installation_of_a_module_that_is_not_there_can_be_guarded(
     nowhere = type(token.config)(tmp_path / "no.so", "t", None, token.pin_file)
     keyring = keyrings([nowhere], vigilance=vigilance, call_seconds=CALL_SECONDS)
     with pytest.raises(errors.HSMUnavailableError):
-        keyring.check()
+        must_sign(keyring)
     keyring.start()
     quarantine.put(str(tmp_path / "no.so"))
     # A module that cannot be loaded does not hang: the ladder of recovery tells what is wrong.

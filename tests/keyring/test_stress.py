@@ -43,6 +43,7 @@ sys.path.insert(0, sys.argv[4])
 from service.domain.clock import SystemClock
 from service.domain.keys import Algorithm, Scheme
 from service.keyring import Keyring, TokenConfig
+from tests.support.keyrings import must_sign
 from tests.support.memory import MemoryLeases, MemoryPINLatch
 from tests.support.versions import to_sign, version_of
 
@@ -86,6 +87,7 @@ sys.path.insert(0, sys.argv[3])
 from service.domain.clock import SystemClock
 from service.domain.errors import HSMUnavailableError
 from service.keyring import Keyring, TokenConfig
+from tests.support.keyrings import must_sign
 from tests.support.memory import MemoryLeases, MemoryPINLatch
 
 config = TokenConfig(Path(sys.argv[1]), "prefork", None, Path(sys.argv[2]))
@@ -97,7 +99,7 @@ def check_in_children():
         child = os.fork()
         if child == 0:
             try:
-                keyring.check()
+                must_sign(keyring)
             except HSMUnavailableError:
                 os._exit(3)
             os._exit(0)
@@ -105,9 +107,9 @@ def check_in_children():
     return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 
 print(check_in_children())
-keyring.check()
+must_sign(keyring)
 print(check_in_children())
-keyring.check()
+must_sign(keyring)
 """
 
 

@@ -13,7 +13,7 @@ from service.domain import errors
 from service.domain.keys import Algorithm
 from service.keyring import Keyring, diagnose
 from tests.support.faults import CKR_OK, Function, failing, replaced
-from tests.support.keyrings import Keyrings
+from tests.support.keyrings import Keyrings, must_sign
 from tests.support.softhsm import SoftHSM, TokenFixture
 
 
@@ -33,9 +33,9 @@ def test_a_configured_token_is_ready_and_others_are_shown_beside_it(
 def test_a_token_that_was_made_after_the_module_was_loaded_is_found(
     keyring: Keyring, keyrings: Keyrings, softhsm: SoftHSM
 ) -> None:
-    keyring.check()
+    must_sign(keyring)
     late = softhsm.token("made late")
-    keyrings([late.config]).check()
+    must_sign(keyrings([late.config]))
 
 
 def test_an_absent_token_and_an_absent_module_are_states_and_not_errors(
@@ -49,16 +49,35 @@ def test_an_absent_token_and_an_absent_module_are_states_and_not_errors(
         assert statuses[label].state == "unavailable"
         assert statuses[label].detail
     with pytest.raises(errors.HSMUnavailableError):
-        keyring.check()
+        must_sign(keyring)
 
 
 def test_one_token_that_can_sign_is_enough_to_be_ready(
     keyrings: Keyrings, token: TokenFixture
 ) -> None:
     nowhere = replace(token.config, label="never made", serial=None)
-    keyrings([nowhere, token.config]).check()
+    must_sign(keyrings([nowhere, token.config]))
     with pytest.raises(errors.HSMUnavailableError, match="no token is configured"):
-        keyrings([]).check()
+        must_sign(keyrings([]))
+
+
+def test_the_health_of_each_token_is_told_by_the_name_that_the_settings_give_it(
+    keyrings: Keyrings, token: TokenFixture, tmp_path: Path
+) -> None:
+    nowhere = replace(token.config, label="never made", serial=None)
+    wrong = tmp_path / "wrong-pin"
+    wrong.write_text("wrong-4711")
+    module = modules.load(token.module)
+    module.reinit(module.epoch)
+    refused = replace(token.config, pin_file=wrong, name="with a wrong PIN")
+    told = keyrings([nowhere, refused]).health()
+    assert [(t.token, t.state) for t in told] == [
+        ("never made", "unavailable"),
+        ("with a wrong PIN", "pin-refused"),
+    ]
+    assert isinstance(told[1].error, errors.PINRefusedError)
+    [ready] = keyrings([replace(token.config, name="mine")]).health()
+    assert (ready.token, ready.state, ready.error) == ("mine", "ready", None)
 
 
 def test_keys_are_made_on_the_token_that_is_named(

@@ -55,6 +55,19 @@ def test_a_module_is_in_from_put_to_lift_and_both_are_audited(store: Store) -> N
     assert audited(store) == [("hsm.quarantined", MODULE), ("hsm.quarantine-lifted", MODULE)]
 
 
+def test_the_gauge_tells_of_every_module_that_ever_was_in(store: Store) -> None:
+    quarantine = store.quarantine_of("here")
+
+    def shown() -> dict[str, float]:
+        return {reading.labels[0]: reading.value for reading in quarantine.readings()}
+
+    assert shown() == {}
+    quarantine.put(MODULE)
+    assert shown() == {"vendor.so": 1.0}
+    quarantine.lift(MODULE)
+    assert shown() == {"vendor.so": 0.0}
+
+
 def test_installations_on_one_database_do_not_see_each_others_modules(store: Store) -> None:
     here, there = store.quarantine_of("here"), store.quarantine_of("there")
     here.put(MODULE)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from hsm import CALL_SECONDS
 from service.domain.clock import SystemClock
 from service.keyring import Keyring, TokenConfig, Vigilance
+from service.operations.readiness import require_token
 from tests.support.memory import MemoryLeases, MemoryMeter, MemoryPINLatch
 
 
@@ -40,3 +41,8 @@ class Keyrings:
         )
         self.closing.callback(made.close)
         return made
+
+
+def must_sign(keyring: Keyring) -> None:
+    """Raise what keeps the keyring's tokens from signing, unless one can."""
+    require_token(keyring.health())

@@ -107,7 +107,7 @@ from service.operations.move_version import DestroyVersion, MoveVersion
 from service.operations.quorum import LoosenRules, Quorum
 from service.operations.renewal import LeaseRenewer
 from service.policy.patterns import any_matches
-from service.ports.hsm import TokenMechanism, TokenStatus, ToSign
+from service.ports.hsm import TokenHealth, TokenMechanism, TokenStatus, ToSign
 from service.ports.metrics import OUTBOX_ORDERS, Reading
 from service.ports.minutes import RecordedEvent
 from service.ports.store import FindingFilter, Lease, SignatureFilter
@@ -461,7 +461,12 @@ class MemoryTokens:
         empty = TokenStatus(None, module, "", False, (), None, "uninitialized")
         return [empty, TokenStatus("test", module, "0001", True, ("RNG",), None, "ready")]
 
-    def check(self) -> None:
+    def health(self) -> Sequence[TokenHealth]:
+        if self.fault is not None:
+            return [TokenHealth("test", "unavailable", self.fault)]
+        return [TokenHealth("test", "ready")]
+
+    def _check(self) -> None:
         if self.fault is not None:
             raise self.fault
 
@@ -470,7 +475,7 @@ class MemoryTokens:
 
     def mechanisms(self, token: str) -> Sequence[TokenMechanism]:
         self.label_of(token)
-        self.check()
+        self._check()
         return [TokenMechanism("ECDSA", 112, 521, ("sign", "verify"))]
 
     def label_of(self, token: str) -> str:
@@ -480,7 +485,7 @@ class MemoryTokens:
 
     def login_once(self, token: str) -> TokenStatus:
         self.label_of(token)
-        self.check()
+        self._check()
         return self.status()[1]
 
 

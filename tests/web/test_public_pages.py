@@ -44,11 +44,15 @@ def test_the_process_says_that_it_lives(web: FlaskClient) -> None:
 def test_readiness_tells_of_each_part_and_only_the_needed_ones_decide(
     web: FlaskClient, world: World
 ) -> None:
-    assert web.get("/readyz").json["ready"] is True
+    first = web.get("/readyz").json
+    assert first["ready"] is True
+    assert first["tokens"] == [{"token": "test", "state": "ready", "detail": None}]
     world.tokens.fault = HSMUnavailableError("the token is away")
     signing = web.get("/readyz?for=sign")
     assert (signing.status_code, signing.json["ready"]) == (503, False)
     assert int(signing.headers["Retry-After"]) >= 1
+    [token] = signing.json["tokens"]
+    assert token == {"token": "test", "state": "unavailable", "detail": "the token is away"}
     hsm, store, log = signing.json["parts"]
     assert hsm == {"name": "hsm", "ready": False, "needed": True, "detail": "the token is away"}
     assert (store["ready"], store["detail"]) == (True, None)

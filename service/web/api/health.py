@@ -38,20 +38,27 @@ def alive(call: Call) -> Response:
 )
 def ready(call: Call) -> Response:
     work = call.query()["work"]
-    parts = call.operations.readiness.check(work)
-    is_ready = all(part.ready for part in parts if part.needed)
+    found = call.operations.readiness.check(work)
     body = {
-        "ready": is_ready,
+        "ready": found.ready,
         "for": work,
         "parts": [
             {"name": p.name, "ready": p.ready, "needed": p.needed, "detail": p.detail}
-            for p in parts
+            for p in found.parts
+        ],
+        "tokens": [
+            {
+                "token": t.token,
+                "state": t.state,
+                "detail": None if t.error is None else str(t.error),
+            }
+            for t in found.tokens
         ],
         "warnings": [
             {"code": w.code, "subject": w.subject, "detail": w.detail}
             for w in call.operations.readiness.warnings()
         ],
     }
-    if is_ready:
+    if found.ready:
         return answer(body)
     return answer(body, 503, headers={"Retry-After": str(RETRY_SECONDS)})

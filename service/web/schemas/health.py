@@ -38,6 +38,19 @@ class ReadinessWarningSchema(Schema):
     detail = fields.String(required=True, metadata=about("What will happen, and when."))
 
 
+class ReadinessTokenSchema(Schema):
+    token = fields.String(required=True, metadata=about("What the settings call the token."))
+    state = fields.String(
+        required=True,
+        metadata=about(
+            "`ready`, `pin-refused`, `unavailable`; `quarantined` while calls do not come back."
+        ),
+    )
+    detail = fields.String(
+        required=True, allow_none=True, metadata=about("What is wrong, where something is.")
+    )
+
+
 class ReadinessSchema(Schema):
     ready = fields.Boolean(required=True, metadata=about("Whether this work can be done now."))
     work = fields.String(
@@ -47,6 +60,11 @@ class ReadinessSchema(Schema):
         fields.Nested(ReadinessPartSchema),
         required=True,
         metadata=about("Every part; only the needed ones decide."),
+    )
+    tokens = fields.List(
+        fields.Nested(ReadinessTokenSchema),
+        required=True,
+        metadata=about("Each configured token; one that is ready is enough for the part `hsm`."),
     )
     warnings = fields.List(
         fields.Nested(ReadinessWarningSchema),
