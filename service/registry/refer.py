@@ -27,6 +27,7 @@ from service.registry.listing import by_api, has_manifest
 from service.registry.session import Access
 from service.registry.shared import MAX_ROUNDS, SharedTag
 
+MAX_LOOKS_BEFORE_A_WRITE: Final = 64  # at others' manifests; a write has seconds in all
 NO_API_SECONDS: Final = 300.0  # so long may a registry that was given the API be written to by tag
 
 
@@ -135,10 +136,9 @@ class _Pushes:
         if existing is None:
             return frozenset()
         gone: set[str] = set()
-        for listed in listed_manifests(existing):
+        unseen = [one for one in listed_manifests(existing) if str(one.digest) not in self.alive]
+        for listed in unseen if refused else unseen[:MAX_LOOKS_BEFORE_A_WRITE]:
             name = str(listed.digest)
-            if name in self.alive:
-                continue
             if has_manifest(self.client, self.repository, listed, deadline=deadline):
                 self.alive.add(name)
             else:

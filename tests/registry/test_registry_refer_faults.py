@@ -18,7 +18,7 @@ from service.domain.errors import (
 from service.domain.limits import MAX_REFERRERS
 from service.domain.references import Repository
 from service.ports.registry import Attached, Referrers
-from service.registry import ReferrerAttacher, ReferrerListing, SharedTag
+from service.registry import ReferrerAttacher, ReferrerListing, SharedTag, refer
 from service.registry.refer import NO_API_SECONDS
 from tests.support.attach_process import referrer
 from tests.support.oci import TurnedClock, client_for, entry
@@ -29,6 +29,7 @@ from tests.support.small_registry import SmallRegistry, descriptor, error, index
 SUBJECT = Digest("5" * 64)
 OURS = referrer("ours", SUBJECT)
 TAG = f"sha256-{SUBJECT.hex}"
+GONE = Digest.of(b"gone")
 
 
 class Bench:
@@ -284,6 +285,31 @@ def test_an_index_that_is_refused_for_want_of_a_manifest_is_looked_through_again
     listed = json.loads(bench.registry.manifests[TAG])["manifests"]
     assert [one["digest"] for one in listed] == [str(OURS.digest)]
     assert str(OURS.digest) in bench.registry.manifests
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_of_a_long_list_some_are_looked_at_before_a_write_and_all_after_a_refusal(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, refuses: bool
+) -> None:
+    monkeypatch.setattr(refer, "MAX_LOOKS_BEFORE_A_WRITE", 1)
+    bench.registry.api = False
+    bench.registry.manifests[TAG] = index_of(descriptor(b"dead"), descriptor(b"gone"))
+
+    def strict(request: Received) -> Scripted | None:
+        if (
+            request.method == "PUT"
+            and request.path.endswith(TAG)
+            and str(GONE).encode() in request.body
+        ):
+            return error(400, "MANIFEST_BLOB_UNKNOWN")
+        return None
+
+    if refuses:
+        bench.registry.fault = strict
+    with bench.server:
+        assert bench.attach().added
+    listed = [one["digest"] for one in json.loads(bench.registry.manifests[TAG])["manifests"]]
+    assert listed == [str(OURS.digest), *([] if refuses else [str(GONE)])]
 
 
 def test_a_descriptor_is_not_dropped_because_nobody_knows(bench: Bench) -> None:
