@@ -157,6 +157,27 @@ def test_a_foreign_bundle_beside_only_our_sig_is_refused_and_told_and_cured_by_o
     assert product.verdict(image)["warnings"] == []
 
 
+def test_cosign_accepts_a_claimed_name_and_finds_the_annotations(
+    product: Product, both_cosigns: list[Cosign], signer: str, release: Path
+) -> None:
+    image, repository, _ = push(product, "named")
+    name = f"{product.registry}/{repository}:9.9"
+    body = {
+        "images": [{"reference": image, "identity": name}],
+        "key": "release",
+        "annotations": {"org.example.commit": "<abc>&"},
+    }
+    bearer = {"Authorization": f"Bearer {signer}"}
+    made = product.call("POST", "/v1/signatures", body, who=None, headers=bearer)
+    assert made.status == 201, made.body
+    for cosign in both_cosigns:
+        assert cosign.accepts(release, image, "-a", "org.example.commit=<abc>&")
+    # 2.6 does not look at the annotations of bundles.
+    assert not both_cosigns[0].accepts(release, image, "-a", "org.example.commit=other")
+    named = [one["identity"] for one in product.verdict(image)["signatures"]]
+    assert named == [name, name]
+
+
 def test_an_attestation_is_a_signature_to_cosign_and_none_to_us(
     product: Product, cosign: Cosign, release: Path
 ) -> None:

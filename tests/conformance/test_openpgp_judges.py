@@ -147,6 +147,26 @@ def test_containers_image_takes_a_signed_image_and_no_other(
     assert image_judge(release, image).returncode == 0
 
 
+def test_skopeo_takes_every_platform_of_an_index_that_is_signed_recursively(
+    product: Product, release: Trust, tmp_path: Path
+) -> None:
+    repository = f"openpgp/{uuid.uuid4().hex[:12]}"
+    children = [
+        product.images.push_image(repository, files={"x": name.encode()}, architecture=name)
+        for name in ("amd64", "arm64")
+    ]
+    product.images.push_index(repository, children, "1.0")
+    image = f"{product.registry}/{repository}:1.0"
+    sign(product, image)  # the index alone, which containers/image does not look at
+    assert skopeo(release, image, tmp_path / "index", "--remove-signatures").returncode != 0
+    made = product.sign(image, formats=["openpgp"], recursive=True)
+    assert made.status == 201, made.body
+    for number, words in enumerate(([], ["--all"])):
+        out = tmp_path / f"out-{number}"
+        done = skopeo(release, image, out, "--remove-signatures", *words)
+        assert done.returncode == 0, done.stderr
+
+
 def test_a_consumer_that_trusts_another_key_refuses_it(
     product: Product, image: str, release: Trust, tmp_path: Path
 ) -> None:

@@ -64,6 +64,18 @@ def test_an_index_and_every_manifest_in_it_are_signed_and_verified(product: Prod
     assert alone["verdict"] == "verified"
 
 
+def test_where_the_format_wants_the_tag_each_manifest_claims_that_of_the_index(
+    product: Product,
+) -> None:
+    repository, image, _, _ = indexed(product, "amd64", "arm64")
+    result = product.sign(image, recursive=True, formats=["openpgp"]).body["results"][0]
+    for item in (result, *result["children"]):
+        (made,) = item["signatures"]
+        payload = base64.b64decode(made["payload"])
+        assert f'"docker-reference":"{product.registry}/{repository}:1.0"'.encode() in payload
+        assert f'"docker-manifest-digest":"{item["digest"]}"'.encode() in payload
+
+
 def test_signing_again_makes_nothing_new(product: Product) -> None:
     _, image, _, _ = indexed(product, "amd64", "arm64")
     first, second = (product.sign(image, recursive=True).body["results"][0] for _ in range(2))
