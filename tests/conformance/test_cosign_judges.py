@@ -43,7 +43,8 @@ def test_cosign_accepts_what_a_key_of_each_algorithm_signed(
     done = cosign.verify(key, image)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    assert [one["critical"]["image"]["docker-manifest-digest"] for one in told] == [str(digest)]
+    # Of Ed25519 there are two layers: each client takes another entry of the log.
+    assert {one["critical"]["image"]["docker-manifest-digest"] for one in told} == {str(digest)}
 
 
 def test_cosign_refuses_another_key(

@@ -42,7 +42,7 @@ def tried(make):
         except ServiceError as error:
             return {"error": error.code}
 
-service.keyring.check()
+service.keyring.health()
 print("ready", flush=True)
 for line in sys.stdin:
     order = json.loads(line)

@@ -38,7 +38,13 @@ def run(
 
 def settings(file: Path) -> dict[str, str]:
     """Return what a shell that reads the file gets."""
-    done = run("sh", "-c", f"set -a; . {file}; env")
+    # From nothing: whoever runs the tests may have settings of the same names.
+    done = subprocess.run(
+        ["env", "-i", "sh", "-c", f"set -a; . {file}; env"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     pairs = (line.partition("=") for line in done.stdout.splitlines())
     return {
         name: value for name, _, value in pairs if name.startswith(("SEALWRIGHT_", "SOFTHSM2_"))

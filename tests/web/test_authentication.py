@@ -33,7 +33,15 @@ PUBLIC = {
     "/v1/log/tile/<path:tile>",
     "/v1/log/proofs/inclusion",
     "/v1/log/proofs/consistency",
+    "/v1/trust/cosign",
     "/v1/trust/trusted-root",
+    "/v1/trust/notation-trust-policy",
+    "/v1/trust/containers-policy",
+    "/v1/trust/kyverno",
+    "/v1/trust/policy-controller",
+    "/v1/trust/openshift",
+    "/v1/trust/withdrawals",
+    "/v1/trust/export",
 }
 
 PUBLIC_POSTS = {"/v1/timestamps"}
