@@ -64,8 +64,11 @@ def settings(work: Path, port: int) -> dict[str, str]:
         *(PYTHON, "-m", "service.keyring.provision", "--module", module, "--label", "image-check"),
         *("--so-pin-file", work / "so.pin", "--pin-file", work / "user.pin"),
     )
+    registries = work / "registries.yaml"
+    registries.write_text("registries: [{host: registry.example.com}]\n")
     return env | {
         "SEALWRIGHT_STATE_DIR": str(work),
+        "SEALWRIGHT_REGISTRIES_FILE": str(registries),
         "SEALWRIGHT_BIND": f"127.0.0.1:{port}",
         "SEALWRIGHT_PKCS11_MODULE": str(module),
         "SEALWRIGHT_TOKEN_LABEL": "image-check",
