@@ -8,7 +8,6 @@ from service.operations.log import (
     ExtendLog,
     LogNames,
     ProveEntries,
-    RederiveLogs,
     RollbackGuard,
     SignatureLog,
     SignHeads,
@@ -19,9 +18,13 @@ from service.witnesses import CheckpointFiles
 
 
 def build_log(settings: Settings, store: Store, signer: Signer, clock: Clock) -> SignatureLog:
-    names = LogNames(store.log_writer, store.keys, settings.log_name)
+    names = LogNames(store.log_writer, store.log_reader, store.keys, settings.log_name)
     sign = SignHeads(store.keys, signer)
-    guard = RollbackGuard(store.log_reader, CheckpointFiles(settings.checkpoints_dir))
+    guard = RollbackGuard(
+        writer=store.log_writer,
+        reader=store.log_reader,
+        keeper=CheckpointFiles(settings.checkpoints_dir),
+    )
     return SignatureLog(
         names=names,
         writer=store.log_writer,
@@ -31,16 +34,3 @@ def build_log(settings: Settings, store: Store, signer: Signer, clock: Clock) ->
         guard=guard,
         clock=clock,
     )
-
-
-def verify_store() -> list[str]:
-    """Derive both logs anew from the store's records, and return what is wrong; none means sound.
-
-    Raises:
-        ConfigurationError, StoreUnavailableError.
-    """
-    store = Store(Settings.from_environment(need_token=False).database_url)
-    try:
-        return list(RederiveLogs(store.log_reader, store.log_reader)())
-    finally:
-        store.close()

@@ -28,9 +28,17 @@ _keys = click.option(
 )
 
 
+_mirror = click.option(
+    "--mirror",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Keep every file of the log here: `log recover --tiles DIR` can put them back.",
+)
+
+
 @click.group()
 def log() -> None:
-    """Verify, monitor and prove the transparency log."""
+    """Verify, monitor and prove the transparency log; recover it (local)."""
 
 
 @log.command()
@@ -43,6 +51,7 @@ def log() -> None:
     help="Verify a file of `log prove` instead, offline: nothing is asked, --key is needed.",
 )
 @click.option("--name", metavar="NAME", help="The NAME that the log must have.")
+@_mirror
 @click.option("--store", is_flag=True, help="Derive everything anew from the store (local).")
 @as_json
 def verify(
@@ -51,6 +60,7 @@ def verify(
     key_files: tuple[Path, ...],
     proof: Path | None,
     name: str | None,
+    mirror: Path | None,
     store: bool,
     json_wanted: bool,
 ) -> None:
@@ -62,7 +72,7 @@ def verify(
         if proof is not None:
             told = _verify_proof(proof, key_files, name)
         else:
-            view = LogView(client(), audit=audit, keys=keys_from(key_files))
+            view = LogView(client(), audit=audit, keys=keys_from(key_files), mirror=mirror)
             told = view.verify(name)
     except (TranslogError, SignatureInvalidError) as error:
         _refuse(str(error), json_wanted=json_wanted)
@@ -96,7 +106,7 @@ def _verify_proof(file: Path, key_files: tuple[Path, ...], name: str | None) -> 
 
 
 def _verify_store(*, json_wanted: bool) -> None:
-    from service.bootstrap.log import verify_store  # noqa: PLC0415 - pays for the store
+    from service.bootstrap.local_log import verify_store  # noqa: PLC0415 - pays for the store
 
     faults = verify_store()
     if json_wanted:
@@ -155,6 +165,7 @@ def prove(*, signature: str | None, index: int | None, output: Path) -> None:
     metavar="SECONDS",
     help="Go on watching; without it the command looks once.",
 )
+@_mirror
 @as_json
 def monitor(
     *,
@@ -162,13 +173,14 @@ def monitor(
     key_files: tuple[Path, ...],
     state: Path,
     every: float | None,
+    mirror: Path | None,
     json_wanted: bool,
 ) -> None:
     """Watch that the log only grows: what it once showed it must hold for ever.
 
     Ends with 1, and keeps both checkpoints in FILE.evidence, when it does not.
     """
-    view = LogView(client(), audit=audit, keys=keys_from(key_files))
+    view = LogView(client(), audit=audit, keys=keys_from(key_files), mirror=mirror)
     while True:
         try:
             seen = view.watch(state)
@@ -181,6 +193,64 @@ def monitor(
         if every is None:
             return
         time.sleep(every)
+
+
+@log.command()
+@_audit
+@click.option(
+    "--tiles",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="A mirror of the log's files to take entries from. Repeatable.",
+)
+@click.option(
+    "--repository",
+    "repositories",
+    multiple=True,
+    metavar="HOST/PATH",
+    help="A repository to take entries from: its annotations and bundles. Repeatable.",
+)
+@click.option(
+    "--close",
+    is_flag=True,
+    help="End this log where the store has it, and begin a new one with another NAME.",
+)
+@as_json
+def recover(
+    *,
+    audit: bool,
+    tiles: tuple[Path, ...],
+    repositories: tuple[str, ...],
+    close: bool,
+    json_wanted: bool,
+) -> None:
+    """Bring back what a restored database lacks of the log (local).
+
+    Everything is put back, or nothing: only what leads to the published checkpoint. Ends with 1
+    and names the missing positions where they were found nowhere.
+    """
+    from service.bootstrap.local_log import close_log, recover_log  # noqa: PLC0415 - pays for the store
+
+    if close:
+        moved = close_log(audit=audit)
+        told: dict[str, object] = {"closed": True, "moved": moved}
+        if not json_wanted:
+            say(f"closed; {moved} entries go into the log that follows")
+    else:
+        try:
+            missing, found = recover_log(audit=audit, tiles=tiles, repositories=repositories)
+        except TranslogError as error:
+            _refuse(str(error), json_wanted=json_wanted)
+        told = {"missing": missing, "found": found}
+        if not json_wanted:
+            if missing:
+                warn(f"not found: {', '.join(map(str, missing))}")
+            else:
+                say(f"{found} entries put back" if found else "nothing is missing")
+    if json_wanted:
+        emit(told)
+    finish(Exit.VERDICT_IS_NO if told.get("missing") else Exit.DONE)
 
 
 def _refuse(text: str, *, json_wanted: bool) -> NoReturn:

@@ -31,6 +31,8 @@ class LogView:
     service: SealwrightClient
     audit: bool
     keys: Sequence[bytes]
+    mirror: Path | None = None
+    """Where every file that is fetched is kept, as `log recover --tiles` reads them."""
 
     def verify(self, name: str | None) -> dict[str, object]:
         """Check everything, and tell what was checked.
@@ -90,7 +92,12 @@ class LogView:
         return self._get(tile.path())
 
     def _get(self, path: str) -> bytes:
-        return self.service.log_file(path, audit=self.audit)
+        content = self.service.log_file(path, audit=self.audit)
+        if self.mirror is not None:
+            file = self.mirror / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+        return content
 
 
 @dataclass(frozen=True, slots=True)

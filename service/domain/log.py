@@ -39,13 +39,11 @@ class Tree:
 class Integrated:
     """What one integration came to.
 
-    `before` is the size and root from which the tree was grown, `is_more` says that the queue
-    held more than was to be taken at once, and `may_sign` that the right to sign the head is
-    with the one who asked.
+    `is_more` says that the queue held more than was to be taken at once, and `may_sign` that
+    the right to sign the head is with the one who asked.
     """
 
     tree: Tree
-    before: tuple[int, bytes]
     is_more: bool
     may_sign: bool
 
@@ -112,6 +110,11 @@ class Placement:
     integrated_at: datetime
     head: SignedHead | None
     promise: Promise | None = None
+
+
+def added_again(of: str) -> str:
+    """Return the identity under which an entry is added once more, to the tree after its own."""
+    return f"again {of}"
 
 
 class AdditionKind(StrEnum):

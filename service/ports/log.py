@@ -69,6 +69,27 @@ class LogWriter(Protocol):
         ...
 
 
+class LogRecovery(Protocol):
+    """What is done to a log whose store was put back to an older state, and to no other."""
+
+    def refill(self, tree: Tree, entries: Sequence[bytes], *, root: bytes) -> None:
+        """Append what the store had lost, in its old order, ahead of everything that is queued.
+
+        An entry that is queued under its own record is taken from there, once.
+
+        Raises:
+            ProofInvalidError: that does not lead to `root`; nothing is changed.
+        """
+        ...
+
+    def close(self, tree: Tree) -> int:
+        """End a tree for good; entries that no checkpoint of it covers are queued for the next.
+
+        Returns how many those are.
+        """
+        ...
+
+
 class LogReader(Protocol):
     """What is public of a tree: everything up to its newest checkpoint."""
 
@@ -132,5 +153,13 @@ class CheckpointKeeper(Protocol):
 
         Raises:
             LogUnavailableError: it cannot be kept.
+        """
+        ...
+
+    def set_aside(self, log: LogName) -> None:
+        """Put the newest checkpoint of a tree that is closed where it is found, and no longer newest.
+
+        Raises:
+            LogUnavailableError: it cannot be done.
         """
         ...

@@ -8,7 +8,7 @@ the bytes received. Redirects leave for configured hosts only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -68,6 +68,12 @@ class RegistryReader(Protocol):
 class RegistryNames(Protocol):
     def public_names(self) -> Sequence[str]:
         """Return the public name of each configured registry."""
+        ...
+
+
+class TagReader(Protocol):
+    def tags(self, repository: Repository) -> Iterator[str]:
+        """Yield every tag of a repository."""
         ...
 
 

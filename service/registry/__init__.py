@@ -16,6 +16,7 @@ from service.registry.listing import ReferrerListing
 from service.registry.lookaside import LookasideAttacher
 from service.registry.refer import ReferrerAttacher
 from service.registry.shared import SharedTag
+from service.registry.tags import TagListing
 
 __all__ = [
     "LookasideAttacher",
@@ -28,6 +29,7 @@ __all__ = [
     "RegistryLimits",
     "SharedTag",
     "SigTagAttacher",
+    "TagListing",
     "load_registries",
     "parse_registries",
 ]

@@ -29,7 +29,9 @@ def index_events(connection: Connection, events: Sequence[tuple[int, int, bytes]
     rows = []
     for number, at, body in events:
         event = orjson.loads(body)
-        rows.append((number, at, event["action"], event["actor"], event["subject"]))
+        # Of an event that was brought back as a hash, nothing else is known.
+        action, actor, subject = (event.get(name, "") for name in ("action", "actor", "subject"))
+        rows.append((number, at, action, actor, subject))
     _INSERT.tuples(connection, rows)
 
 

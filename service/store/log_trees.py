@@ -51,12 +51,12 @@ TREES: Final = select(
     (log_trees.c.signer.is_not(None) & (log_trees.c.signer_until > now_ms())).label("is_claimed"),
 )
 _TREE: Final = TREES.where(log_trees.c.log == bindparam("log"), OPEN_TREE)
-_LOCK: Final = _TREE.with_for_update()
-_LOCK_BY_ID: Final = (
+LOCK: Final = _TREE.with_for_update()
+LOCK_BY_ID: Final = (
     select(log_trees).where(log_trees.c.tree_id == bindparam("tree")).with_for_update()
 )
 _BEGIN: Final = log_trees.insert()
-_QUEUED_SIGNATURES: Final = (
+QUEUED_SIGNATURES: Final[Select[Any]] = (
     select(
         log_queue.c.seq,
         log_queue.c.source,
@@ -72,7 +72,7 @@ _QUEUED_SIGNATURES: Final = (
         (log_queue.c.source == "addition") & (log_additions.c.seq == log_queue.c.number),
     )
 )
-_QUEUED_EVENTS: Final = select(
+QUEUED_EVENTS: Final[Select[Any]] = select(
     log_queue.c.seq,
     log_queue.c.source,
     log_queue.c.number,
@@ -89,10 +89,10 @@ def _queued(query: Select[Any]) -> Select[Any]:
     )
 
 
-_QUEUED: Final = MappingProxyType(
+QUEUED: Final = MappingProxyType(
     {
-        LogName.SIGNATURES: _queued(_QUEUED_SIGNATURES),
-        LogName.AUDIT: _queued(_QUEUED_EVENTS),
+        LogName.SIGNATURES: _queued(QUEUED_SIGNATURES),
+        LogName.AUDIT: _queued(QUEUED_EVENTS),
     }
 )
 _IS_QUEUED: Final = select(log_queue.c.seq).where(log_queue.c.log == bindparam("log")).limit(1)
@@ -126,7 +126,7 @@ _SIGNED: Final = (
     .values(signed_size=bindparam("signed"))
 )
 _INSERT_CHECKPOINT: Final = log_checkpoints.insert()
-_INSERT_ADDITION: Final = log_additions.insert()
+INSERT_ADDITION: Final = log_additions.insert()
 _INSERT_PROMISE: Final = log_promises.insert()
 _PROMISED: Final = select(log_promises.c.integrated_time, log_promises.c.signature).where(
     log_promises.c.tree_id == bindparam("tree"),
@@ -221,32 +221,31 @@ def tree_from(row: Row[Any]) -> Tree:
 
 def _begin(values: dict[str, Any], connection: Connection) -> None:
     # Looked at first: on PostgreSQL the loser of a race fails by the unique index.
-    if connection.execute(_LOCK, {"log": values["log"]}).one_or_none() is None:
+    if connection.execute(LOCK, {"log": values["log"]}).one_or_none() is None:
         connection.execute(_BEGIN, {**values, "started_at": database_now(connection)})
 
 
 def _integrate(
     log: LogName, owner: str, millis: int, limit: int, connection: Connection
 ) -> Integrated | None:
-    row = connection.execute(_LOCK, {"log": log.value}).one_or_none()
+    row = connection.execute(LOCK, {"log": log.value}).one_or_none()
     if row is None:
         return None
-    queued = connection.execute(_QUEUED[log], {"log": log.value, "most": limit}).all()
+    queued = connection.execute(QUEUED[log], {"log": log.value, "most": limit}).all()
     now = database_now(connection)
-    grown = _append(connection, row, queued, now=now) if queued else None
+    grown = append(connection, row, queued, now=now) if queued else None
     size, root = (row.size, row.root) if grown is None else (grown.size, grown.root())
     may_sign = size > row.signed_size and (not row.is_claimed or row.signer == owner)
     if may_sign:
         connection.execute(_CLAIM, {"tree": row.tree_id, "by": owner, "until": now + millis})
     return Integrated(
         tree=replace(tree_from(row), size=size, root=root),
-        before=(row.size, row.root),
         is_more=len(queued) == limit,
         may_sign=may_sign,
     )
 
 
-def _append(
+def append(
     connection: Connection, tree: Row[Any], queued: Sequence[Row[Any]], *, now: int
 ) -> Frontier:
     """Steps 2 to 4."""
@@ -283,7 +282,7 @@ def _append(
 
 
 def _publish(head: SignedHead, owner: str, connection: Connection) -> None:
-    tree = connection.execute(_LOCK_BY_ID, {"tree": head.tree_id}).one()
+    tree = connection.execute(LOCK_BY_ID, {"tree": head.tree_id}).one()
     if head.size > tree.size or (head.size == tree.size and head.root != tree.root):
         raise ValueError("a checkpoint of a tree that was never committed")
     if tree.closed_at is None and head.size > tree.signed_size:
@@ -305,7 +304,7 @@ def _publish(head: SignedHead, owner: str, connection: Connection) -> None:
 
 
 def _add(values: dict[str, Any], connection: Connection) -> None:
-    connection.execute(_INSERT_ADDITION, {**values, "at": database_now(connection)})
+    connection.execute(INSERT_ADDITION, {**values, "at": database_now(connection)})
 
 
 def _promise(

@@ -20,6 +20,7 @@ from service.store.journal import StoredJournal
 from service.store.keys import StoredKeyCatalog
 from service.store.leases import StoredLeases
 from service.store.log_reads import StoredLogReader
+from service.store.log_recovery import StoredLogRecovery
 from service.store.log_trees import StoredLogWriter
 from service.store.outbox import StoredOutbox
 from service.store.pins import StoredPINLatch
@@ -56,6 +57,7 @@ class Store:
         self.health: Final = StoredHealth(self._database)
         self.log_writer: Final = StoredLogWriter(self._database)
         self.log_reader: Final = StoredLogReader(self._database)
+        self.log_recovery: Final = StoredLogRecovery(self._database)
         self.audit_search: Final = StoredAuditSearch(self._database)
 
     def quarantine_of(self, installation: str) -> StoredQuarantine:

@@ -42,6 +42,15 @@ class CheckpointFiles:
         except (OSError, MalformedError) as error:
             raise LogUnavailableError(f"the checkpoint of {log} cannot be kept") from error
 
+    def set_aside(self, log: LogName) -> None:
+        try:
+            with self._locked():
+                kept = self.newest(log)
+                if kept is not None:
+                    self._file(log).replace(self._directory / f"{log}.closed-{_size(kept)}")
+        except (OSError, MalformedError) as error:
+            raise LogUnavailableError(f"the checkpoint of {log} cannot be set aside") from error
+
     def _file(self, log: LogName) -> Path:
         return self._directory / f"{log}.checkpoint"
 

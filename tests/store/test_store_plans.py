@@ -28,8 +28,8 @@ BY_HAND = {
     "_PARKED",
     "_ATTACHMENTS",
     "SIGNATURES",
-    "_QUEUED_SIGNATURES",
-    "_QUEUED_EVENTS",
+    "QUEUED_SIGNATURES",
+    "QUEUED_EVENTS",
     "_HEADS",
     "TREES",
     "_TREES",  # a log has had one tree, or a few

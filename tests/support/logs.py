@@ -102,9 +102,11 @@ def make_log(
 ) -> SignatureLog:
     """Return what one process has of the logs."""
     clock = clock or SystemClock()
-    names = LogNames(store.log_writer, store.keys, name)
+    names = LogNames(store.log_writer, store.log_reader, store.keys, name)
     heads = SignHeads(store.keys, signer)
-    guard = RollbackGuard(store.log_reader, CheckpointFiles(directory))
+    guard = RollbackGuard(
+        writer=store.log_writer, reader=store.log_reader, keeper=CheckpointFiles(directory)
+    )
     return SignatureLog(
         names=names,
         writer=store.log_writer,

@@ -216,7 +216,7 @@ def test_the_page_on_the_log_runs_as_it_is_written(product: Product, tmp_path: P
         product.sign(f"{product.registry}/logged/page@sha256:{digest}", attach=False).status == 201
     )
     said = typed_in(product, tmp_path, list(console(LOG)))
-    assert said.count("verified\n") == 3
+    assert said.count("verified\n") == 4
     assert "entry.tlog-proof: entry 0 of log-" in said
     assert "0 of them new; consistent" in said
     assert '"action":"key.created"' in said

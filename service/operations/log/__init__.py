@@ -1,11 +1,13 @@
 """The transparency logs: making them grow, proving what is in them, reading them."""
 
+from service.operations.log.at_registries import LoggedAtRegistries
 from service.operations.log.audit import SearchAudit
 from service.operations.log.extend import ExtendLog
 from service.operations.log.heads import SignHeads
 from service.operations.log.names import LogNames
 from service.operations.log.proofs import ProveEntries
 from service.operations.log.reads import Consistency, Inclusion, ReadAuditLog, ReadLog
+from service.operations.log.recover import Loss, RecoverLog, gather
 from service.operations.log.rederive import RederiveLogs
 from service.operations.log.rollback import RollbackGuard
 from service.operations.log.signatures import SignatureLog
@@ -17,9 +19,12 @@ __all__ = [
     "ExtendLog",
     "Inclusion",
     "LogNames",
+    "LoggedAtRegistries",
+    "Loss",
     "ProveEntries",
     "ReadAuditLog",
     "ReadLog",
+    "RecoverLog",
     "RederiveLogs",
     "RollbackGuard",
     "SearchAudit",
@@ -27,4 +32,5 @@ __all__ = [
     "SignatureLog",
     "TendLogs",
     "TrustedLogs",
+    "gather",
 ]

@@ -1,7 +1,7 @@
 """Step 10: make a log grow by what is queued, and have the head of the grown tree signed.
 
-(1) Integrate: one transaction appends what is queued, for everybody who waits.
-(2) Hold the tree against the checkpoint that is kept outside the store.
+(1) Hold the tree against the checkpoint that is kept outside the store.
+(2) Integrate: one transaction appends what is queued, for everybody who waits.
 (3) Sign the head of the committed tree, and check the signature.
 (4) Keep the checkpoint outside. (5) Publish it: only now may anybody see it.
 
@@ -63,8 +63,12 @@ class ExtendLog:
             LogRolledBackError: the store was put back to an older state.
             StoreUnavailableError
         """
-        if self._names.tree(log) is None:
-            return False
+        if self._writer.tree(log) is None:
+            # Whoever lost the whole store must not begin again under the published name.
+            for each in LogName:
+                self._guard.check(each)
+            if self._names.tree(log) is None:
+                return False
         self._rounds[log].join(self._clock.monotonic() + seconds)
         return True
 
@@ -73,13 +77,14 @@ class ExtendLog:
         return self._rounds[log].has_failed
 
     def _round(self, log: LogName, deadline: float) -> None:
+        self._guard.check(log)  # (1)
         done = self._integrate(log)
-        before, goal = done.before, done.tree.size
+        goal = done.tree.size
         pause = FIRST_POLL_SECONDS
         waiting = Event()
         while True:
             if done.may_sign:
-                self._publish(done.tree, before)
+                self._publish(done.tree)
                 return
             tree = self._writer.tree(log)
             if tree is None or tree.signed_size >= goal:
@@ -93,21 +98,18 @@ class ExtendLog:
             pause = min(pause * 2, LAST_POLL_SECONDS)
 
     def _integrate(self, log: LogName) -> Integrated:
-        """(1) Take everything that is queued."""
-        before: tuple[int, bytes] | None = None
+        """(2) Take everything that is queued."""
         while True:
             done = self._writer.integrate(
                 log, owner=self._owner, seconds=CLAIM_SECONDS, limit=INTEGRATE_AT_ONCE
             )
             if done is None:
                 raise LogUnavailableError(f"the log {log} has been closed")
-            before = before or done.before
             if not done.is_more:
-                return Integrated(done.tree, before, is_more=False, may_sign=done.may_sign)
+                return done
 
-    def _publish(self, tree: Tree, before: tuple[int, bytes]) -> None:
+    def _publish(self, tree: Tree) -> None:
         try:
-            self._guard.check(tree, before)  # (2)
             head = self._sign(tree)  # (3)
             self._guard.keep(tree.log, head)  # (4)
         except ServiceError:

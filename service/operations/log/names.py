@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
+from itertools import count
 
 from service.domain.keys import Key, Purpose
 from service.domain.limits import MAX_PAGE
 from service.domain.log import LogName, Tree
 from service.domain.pages import PageRequest
-from service.ports.log import LogWriter
+from service.ports.log import LogReader, LogWriter
 from service.ports.store import KeyCatalog
 
 _ID_BITS = 62  # Rekor's trees have positive numbers of 64 bits
@@ -20,6 +21,7 @@ class LogNames:
     """`configured` is the NAME that the operator chose, if any."""
 
     writer: LogWriter
+    reader: LogReader
     keys: KeyCatalog
     configured: str | None = None
 
@@ -37,8 +39,20 @@ class LogNames:
         key = self._key()
         if key is None:
             return None
-        name = self.configured or f"log-{secrets.token_hex(8)}.sealwright.internal"
-        return self._begin(log, name, key.name)
+        return self._begin(log, self._new_name(), key.name)
+
+    def _new_name(self) -> str:
+        """Return a NAME that no tree has had: one that was closed keeps its own for good."""
+        if self.configured is None:
+            return f"log-{secrets.token_hex(8)}.sealwright.internal"
+        had = {tree.name for tree in self.reader.trees(LogName.SIGNATURES)}
+        if self.configured not in had:
+            return self.configured
+        return next(
+            name
+            for name in (f"{number}.{self.configured}" for number in count(2))
+            if name not in had
+        )
 
     def _begin(self, log: LogName, name: str, key: str) -> Tree:
         tree_id = secrets.randbits(_ID_BITS) + 1

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from service.domain.errors import InternalError
-from service.domain.log import LogProof, Placement, SignedHead
+from service.domain.log import LogProof, Placement, SignedHead, added_again
 from service.ports.log import LogReader
 from service.translog.logged import check_inclusion, log_id
 from service.translog.proofs import inclusion_proof
@@ -40,14 +40,21 @@ class ProveEntries:
     def _prove(self, placed: Iterable[Placement]) -> Mapping[str, LogProof]:
         nodes: dict[tuple[int, int], TiledNodes] = {}
         proofs = {}
+        uncovered = []
         for placement in placed:
             head = placement.head
             if head is None:
+                uncovered.append(placement.of)
                 continue
             tree = (head.tree_id, head.size)
             if tree not in nodes:
                 nodes[tree] = nodes_of(self.reader, *tree)
             proofs[placement.of] = _proof(placement, head, nodes[tree])
+        if uncovered:
+            # Its tree may have been closed before a checkpoint came.
+            second = {added_again(of): of for of in uncovered}
+            found = self._prove(self.reader.placed_additions(list(second)).values())
+            proofs.update((second[name], proof) for name, proof in found.items())
         return proofs
 
 

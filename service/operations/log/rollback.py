@@ -7,59 +7,71 @@ is written before it is published, so a store that is sound always contains it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Final
 
 from service.domain.errors import LogRolledBackError
 from service.domain.log import LogName, SignedHead, Tree
 from service.operations.log.proofs import nodes_of
-from service.ports.log import CheckpointKeeper, LogReader
+from service.ports.log import CheckpointKeeper, LogReader, LogWriter
 from service.translog.checkpoints import Checkpoint
 from service.translog.errors import MalformedError
 from service.translog.notes import Note
 from service.translog.proofs import tree_root
 
 
-@dataclass(frozen=True, slots=True)
 class RollbackGuard:
-    reader: LogReader
-    keeper: CheckpointKeeper
+    """Remembers what it has found to hold: a tree that contains a head contains it for good."""
 
-    def check(self, tree: Tree, before: tuple[int, bytes] | None = None) -> None:
-        """Return if `tree` contains the checkpoint that was kept.
+    def __init__(self, *, writer: LogWriter, reader: LogReader, keeper: CheckpointKeeper) -> None:
+        self._writer: Final = writer
+        self._reader: Final = reader
+        self._keeper: Final = keeper
+        self._contained: dict[LogName, tuple[int, int, bytes]] = {}
 
-        `before` is a size and root that the tree is known to have grown from.
+    def check(self, log: LogName) -> None:
+        """Return if the store's tree contains the checkpoint that was kept.
 
         Raises:
             LogRolledBackError: it does not.
             LogUnavailableError: the checkpoint cannot be read.
+            StoreUnavailableError
         """
-        kept = self._kept(tree.log)
+        kept = self._kept(log)
         if kept is None:
             return
-        if kept.origin != tree.name:
+        # Read after the checkpoint: what another process has kept, it had committed before.
+        tree = self._writer.tree(log)
+        if tree is None or tree.name != kept.origin:
+            has = "none" if tree is None else repr(tree.name)
             raise LogRolledBackError(
-                f"the checkpoint outside is of the log {kept.origin!r}, the store's is {tree.name!r}"
+                f"the checkpoint outside is of the log {kept.origin!r}; the store has {has}"
             )
-        known = {(tree.size, tree.root), before}
-        if (kept.size, kept.root) in known:
-            return
         if kept.size > tree.size:
             raise LogRolledBackError(
-                f"the store holds {tree.size} entries of the log {tree.log}, "
+                f"the store holds {tree.size} entries of the log {log}, "
                 f"and a checkpoint over {kept.size} has been published"
             )
-        if tree_root(kept.size, nodes_of(self.reader, tree.id, kept.size)) != kept.root:
+        head = (tree.id, kept.size, kept.root)
+        if self._contained.get(log) == head:
+            return
+        if self._root(tree, kept.size) != kept.root:
             raise LogRolledBackError(
-                f"the first {kept.size} entries of the log {tree.log} are not those of the "
+                f"the first {kept.size} entries of the log {log} are not those of the "
                 "checkpoint that has been published"
             )
+        self._contained[log] = head
+
+    def _root(self, tree: Tree, size: int) -> bytes:
+        if size == tree.size:
+            return tree.root
+        return tree_root(size, nodes_of(self._reader, tree.id, size))
 
     def keep(self, log: LogName, head: SignedHead) -> None:
         """Keep a head that is about to be published. Raises LogUnavailableError."""
-        self.keeper.keep(log, head.note)
+        self._keeper.keep(log, head.note)
 
     def _kept(self, log: LogName) -> Checkpoint | None:
-        note = self.keeper.newest(log)
+        note = self._keeper.newest(log)
         if note is None:
             return None
         try:

@@ -58,10 +58,7 @@ class SignatureLog:
             LogUnavailableError, LogRolledBackError, StoreUnavailableError.
         """
         if not self._was_checked:
-            tree = self.names.tree(LOG)
-            if tree is None:
-                return
-            self.guard.check(tree)
+            self.guard.check(LOG)
             self._was_checked = True
         if self.extend.has_failed(LOG):
             self.extend(LOG, seconds=seconds)
@@ -73,9 +70,9 @@ class SignatureLog:
             LogUnavailableError, LogRolledBackError, StoreUnavailableError.
         """
         self.require(seconds=CHECK_SECONDS)
+        self.guard.check(LOG)
         tree = self.names.tree(LOG)
         if tree is not None:
-            self.guard.check(tree)
             self.sign.newest(tree.key)
 
     def proven(

@@ -1,0 +1,78 @@
+"""A database put back to an older state: its log is refilled from the registry, and goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import uuid
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.support.product import Product, dev_environment, start_dev, stop_dev
+from tests.support.registry import DockerRegistry
+
+
+def push_and_sign(product: Product, repository: str) -> list[int]:
+    """Sign a new image of the repository; return the positions of its entries."""
+    digest = product.images.push_image(repository, uuid.uuid4().hex, {"a": uuid.uuid4().bytes})
+    answer = product.sign(f"{product.registry}/{repository}@{digest}")
+    assert answer.status == 201, answer.body
+    made = answer.body["results"][0]["signatures"]
+    assert {one["attachment"]["state"] for one in made} == {"attached"}
+    return [one["log"]["index"] for one in made]
+
+
+def sealwright(*words: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("sealwright")), *words],
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.timeout(240)
+def test_a_database_of_an_hour_ago_does_not_fork_the_log(
+    tmp_path: Path, registry: DockerRegistry
+) -> None:
+    state, option = tmp_path / "state", ("--registry", registry.host)
+    database, backup = state / "sealwright.db", tmp_path / "backup.db"
+    watch = ("log", "monitor", "--state", str(tmp_path / "seen.json"), "--json")
+    process, product = start_dev(state, *option)
+    kept = push_and_sign(product, "roll/kept")
+    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(backup)) as copy:
+        source.backup(copy)
+    env = dev_environment(product)
+    lost = [push_and_sign(product, "roll/back") for _ in range(3)]
+    assert sealwright(*watch, env={"SEALWRIGHT_URL": product.url}).returncode == 0
+    assert stop_dev(process) == 0
+
+    for file in database.parent.glob(database.name + "*"):
+        file.unlink()
+    backup.rename(database)
+    place = f"{registry.host}/roll"
+    elsewhere = sealwright("log", "recover", "--repository", f"{place}/kept", "--json", env=env)
+    positions = sorted(one for pair in lost for one in pair)
+    assert elsewhere.returncode == 1, elsewhere.stderr
+    assert json.loads(elsewhere.stdout) == {"missing": positions, "found": 0}
+    done = sealwright("log", "recover", "--repository", f"{place}/back", env=env)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "6 entries put back\n"
+    # The audit log has no registry that remembers it: it is closed, and another begun.
+    assert sealwright("log", "recover", "--audit", "--close", env=env).returncode == 0
+    assert sealwright("log", "verify", "--store", env=env).returncode == 0
+
+    process, product = start_dev(state, *option)
+    assert sealwright(*watch, env={"SEALWRIGHT_URL": product.url}).returncode == 0
+    after = push_and_sign(product, "roll/back")
+    every = [*kept, *positions, *after]
+    assert sorted(every) == list(range(len(every)))
+    seen = sealwright(*watch, env={"SEALWRIGHT_URL": product.url})
+    assert json.loads(seen.stdout)["size"] == len(every)
+    assert stop_dev(process) == 0
