@@ -11,6 +11,7 @@ pytest_plugins = [
     "tests.support.postgres",
     "tests.support.registry",
     "tests.support.softhsm",
+    "tests.support.chaos",
     "tests.support.product",
     "tests.support.services",
 ]

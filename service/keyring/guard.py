@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 FRESH_SECONDS: Final = 0.2  # how long what the store said is believed; recovery waits for it
 PUT_SECONDS: Final = 1.0  # for the store; the process ends whether it answered or not
 TURN_SECONDS: Final = 4.0  # for one process to end and its successor to be up
+BACK_SECONDS: Final = 0.5  # within which the calls of an HSM that is back come back
 _POLL_SECONDS: Final = 0.1
 RETRY_SECONDS: Final = 1.0
 
@@ -129,20 +130,29 @@ class Guard:
 
     def _end_in_turn(self, module: str) -> None:
         owner = secrets.token_hex(8)
+        back_since: float | None = None
         while any(pool.is_stuck for pool in self._pools[module]):
-            if self._may_end(module, owner):
-                log.error("hsm.watchdog-ends-process", extra={"hsm_module": module})
-                self._counted(module)
-                # Others can then probe at once, and need not wait for the lease to run out.
-                self._prober.stop()
-                self._vigilance.end()
+            if self._may_be_away(module):
+                back_since = None
+                may_end = self._has_turn(owner)
+            else:
+                # The HSM is back. Either our calls are too, any moment now, or never.
+                back_since = back_since or time.monotonic()
+                may_end = time.monotonic() - back_since >= BACK_SECONDS
+            if may_end:
+                self._end(module)
                 return
             time.sleep(_POLL_SECONDS)
         # The calls came back after all, and with them the threads: nothing is lost here.
         self._stuck.discard(module)
 
-    def _may_end(self, module: str, owner: str) -> bool:
-        """Whether it is our turn, or the HSM is back and only we are still stuck."""
+    def _may_be_away(self, module: str) -> bool:
+        try:
+            return module in self._standing()
+        except ServiceError:
+            return True
+
+    def _has_turn(self, owner: str) -> bool:
         vigilance = self._vigilance
         try:
             turn = vigilance.leases.acquire(
@@ -150,7 +160,16 @@ class Guard:
             )
         except ServiceError:
             return True  # nobody can be asked, and an end is safe at any time
-        return turn is not None or module not in self._standing()
+        return turn is not None
+
+    def _end(self, module: str) -> None:
+        log.error("hsm.watchdog-ends-process", extra={"hsm_module": module})
+        try:
+            self._counted(module)
+            # Others can then probe at once, and need not wait for a lease's end.
+            self._prober.stop()
+        finally:
+            self._vigilance.end()
 
     # --- what the store says ------------------------------------------------------------
 

@@ -84,7 +84,7 @@ class Prober:
                 return
             nurse = Thread(target=self._nurse, args=(module,), name="prober", daemon=True)
             self._nursed[module] = nurse
-        nurse.start()
+            nurse.start()
 
     def _nurse(self, module: str) -> None:
         try:

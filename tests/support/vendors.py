@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -118,6 +119,26 @@ class KitServer:
                 continue
         return found
 
+    def freeze(self) -> None:
+        """Let it answer nobody, neither on the connections that there are nor on new ones."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def cut(self) -> None:
+        """Break the connections that there are; new ones are welcome."""
+        for pid in self.connections():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def _signal(self, number: int) -> None:
+        assert self._server is not None
+        # The listener first, so that no connection is made in between.
+        for pid in (self._server.pid, *self.connections()):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
     def kill(self) -> None:
         """Let it vanish, with every connection."""
         if self._server is None:
@@ -126,7 +147,8 @@ class KitServer:
         self._server.kill()
         self._server.wait()
         for pid in children:
-            os.kill(pid, 9)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self._server = None
 
 
