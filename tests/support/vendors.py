@@ -123,6 +123,12 @@ class KitServer:
         """Let it answer nobody, neither on the connections that there are nor on new ones."""
         self._signal(signal.SIGSTOP)
 
+    def freeze_connections(self) -> None:
+        """Let it answer nobody on the connections that there are; new ones are welcome."""
+        for pid in self.connections():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+
     def thaw(self) -> None:
         self._signal(signal.SIGCONT)
 

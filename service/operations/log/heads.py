@@ -60,7 +60,10 @@ class SignHeads:
                 return version, self._signed(version, messages)
             except ServiceError as error:
                 failure = error
-        raise LogUnavailableError(f"the log cannot be signed: {failure}") from failure
+        raise LogUnavailableError(
+            f"the log cannot be signed: {failure}",
+            retry_after=None if failure is None else failure.retry_after,
+        ) from failure
 
     def newest(self, key_name: str) -> LogVersion:
         """Return the version that signs now. Raises LogUnavailableError."""
@@ -71,7 +74,9 @@ class SignHeads:
         try:
             return self._signed(version, [message])[0]
         except ServiceError as error:
-            raise LogUnavailableError(f"the log cannot be signed: {error}") from error
+            raise LogUnavailableError(
+                f"the log cannot be signed: {error}", retry_after=error.retry_after
+            ) from error
 
     def _active(self, key_name: str) -> tuple[LogVersion, ...]:
         key = self.keys.get(key_name)
