@@ -9,8 +9,8 @@ PYTEST := $(BIN)/pytest
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate
 
-.PHONY: help demo test lint types layers tests conformance bench image token openapi lock clean \
-	format python-packages run-packages test-packages image-packages conformance-packages
+.PHONY: help demo test lint types layers tests conformance drill bench image token openapi lock \
+	clean format python-packages run-packages test-packages image-packages conformance-packages
 .DEFAULT_GOAL := help
 
 help: ## Show this list.
@@ -32,11 +32,14 @@ layers: .venv/.ok ## The layers of docs/architecture.md (import-linter).
 	$(BIN)/lint-imports
 
 tests: .venv/.ok | run-packages test-packages ## Every test, on real parts.
-	$(PYTEST) --ignore=tests/conformance --numprocesses=2 --dist=loadgroup
+	$(PYTEST) --ignore=tests/conformance --ignore=tests/drill/test_product_drill.py --numprocesses=2 --dist=loadgroup
 
 conformance: .venv/.ok | run-packages conformance-packages ## Let foreign clients judge what we write (builds cosign the first time: 9 minutes).
 	scripts/install-clients
 	$(PYTEST) tests/conformance
+
+drill: .venv/.ok | run-packages test-packages ## Every fault, the slow ones on the whole product among them.
+	$(PYTEST) tests/drill
 
 bench: .venv/.ok | run-packages ## Throughput, as ratios to ceilings measured in the same round.
 	$(BIN)/python -m benchmarks
