@@ -1,7 +1,8 @@
 """The C functions that python-pkcs11 does not bind, called through ctypes (PKCS#11 2.40, 5).
 
 These are C_Initialize with arguments, C_Finalize without the GIL, C_Login and C_Logout on a
-session that is already open, C_InitToken, and C_GetTokenInfo with its memory figures.
+session that is already open, C_InitToken, and C_GetTokenInfo with its memory figures; and for
+`hsm.sign_call`, which makes fewer calls, C_SignInit and C_Sign.
 
 They are called through python-pkcs11's own function list. A second one is of no use: p11-kit's
 client and proxy return a new list, with state of its own, at each C_GetFunctionList.
@@ -31,7 +32,7 @@ _C_GET_TOKEN_INFO: Final = 6
 _C_INIT_TOKEN: Final = 9
 _C_LOGIN: Final = 18
 _C_LOGOUT: Final = 19
-_FUNCTIONS: Final = 20  # as far as we need the list of CK_FUNCTION_LIST
+_FUNCTIONS: Final = 44  # as far as we need the list of CK_FUNCTION_LIST
 
 _MAJOR_VERSIONS: Final = (2, 3)
 
@@ -42,6 +43,7 @@ _LIST_OWNER_BYTES: Final = object.__basicsize__ + 3 * ctypes.sizeof(ctypes.c_voi
 
 _LABEL_BYTES: Final = 32  # CK_TOKEN_INFO.label, padded with blanks
 
+# As in python-pkcs11, which does not show its own table: a test compares the two.
 _ERRORS: Final = MappingProxyType(
     {
         0x02: pkcs11.HostMemory,
@@ -49,27 +51,72 @@ _ERRORS: Final = MappingProxyType(
         0x05: pkcs11.GeneralError,
         0x06: pkcs11.FunctionFailed,
         0x07: pkcs11.ArgumentsBad,
+        0x08: pkcs11.NoEvent,
+        0x10: pkcs11.AttributeReadOnly,
+        0x11: pkcs11.AttributeSensitive,
+        0x12: pkcs11.AttributeTypeInvalid,
+        0x13: pkcs11.AttributeValueInvalid,
+        0x20: pkcs11.DataInvalid,
+        0x21: pkcs11.DataLenRange,
         0x30: pkcs11.DeviceError,
         0x31: pkcs11.DeviceMemory,
         0x32: pkcs11.DeviceRemoved,
+        0x40: pkcs11.EncryptedDataInvalid,
+        0x41: pkcs11.EncryptedDataLenRange,
+        0x50: pkcs11.FunctionCancelled,
         0x54: pkcs11.FunctionNotSupported,
+        0x60: pkcs11.KeyHandleInvalid,
+        0x62: pkcs11.KeySizeRange,
+        0x63: pkcs11.KeyTypeInconsistent,
+        0x64: pkcs11.KeyNotNeeded,
+        0x66: pkcs11.KeyNeeded,
+        0x67: pkcs11.KeyIndigestible,
+        0x69: pkcs11.KeyNotWrappable,
+        0x6A: pkcs11.KeyUnextractable,
+        0x70: pkcs11.MechanismInvalid,
+        0x71: pkcs11.MechanismParamInvalid,
+        0x82: pkcs11.ObjectHandleInvalid,
+        0x90: pkcs11.OperationActive,
+        0x91: pkcs11.OperationNotInitialized,
         0xA0: pkcs11.PinIncorrect,
         0xA1: pkcs11.PinInvalid,
         0xA2: pkcs11.PinLenRange,
         0xA3: pkcs11.PinExpired,
         0xA4: pkcs11.PinLocked,
         0xB0: pkcs11.SessionClosed,
+        0xB1: pkcs11.SessionCount,
         0xB3: pkcs11.SessionHandleInvalid,
+        0xB5: pkcs11.SessionReadOnly,
         0xB6: pkcs11.SessionExists,
+        0xB7: pkcs11.SessionReadOnlyExists,
         0xB8: pkcs11.SessionReadWriteSOExists,
+        0xC0: pkcs11.SignatureInvalid,
+        0xC1: pkcs11.SignatureLenRange,
+        0xD0: pkcs11.TemplateIncomplete,
+        0xD1: pkcs11.TemplateInconsistent,
         0xE0: pkcs11.TokenNotPresent,
         0xE1: pkcs11.TokenNotRecognised,
         0xE2: pkcs11.TokenWriteProtected,
+        0xF0: pkcs11.UnwrappingKeyHandleInvalid,
+        0xF1: pkcs11.UnwrappingKeySizeRange,
+        0xF2: pkcs11.UnwrappingKeyTypeInconsistent,
         0x100: pkcs11.UserAlreadyLoggedIn,
         0x101: pkcs11.UserNotLoggedIn,
         0x102: pkcs11.UserPinNotInitialized,
         0x104: pkcs11.AnotherUserAlreadyLoggedIn,
         0x105: pkcs11.UserTooManyTypes,
+        0x110: pkcs11.WrappedKeyInvalid,
+        0x112: pkcs11.WrappedKeyLenRange,
+        0x113: pkcs11.WrappingKeyHandleInvalid,
+        0x114: pkcs11.WrappingKeySizeRange,
+        0x115: pkcs11.WrappingKeyTypeInconsistent,
+        0x120: pkcs11.RandomSeedNotSupported,
+        0x121: pkcs11.RandomNoRNG,
+        0x130: pkcs11.DomainParamsInvalid,
+        0x1B5: pkcs11.ExceededMaxIterations,
+        0x1B8: pkcs11.PinTooWeak,
+        0x1B9: pkcs11.PublicKeyInvalid,
+        0x200: pkcs11.FunctionRejected,
     }
 )
 
@@ -134,9 +181,12 @@ class Cryptoki:
             raise pkcs11.PKCS11Error(f"the module speaks version {found.version[0]}")
         self._functions = found.functions
 
+    def address(self, index: int) -> int:
+        """Return where a function is; read at each call, as C programs do through the list."""
+        return int(self._functions[index])
+
     def _call(self, index: int, *arguments: object) -> int:
-        # The address is read at each call, as C programs do through the list.
-        function = ctypes.CFUNCTYPE(ctypes.c_ulong)(self._functions[index])
+        function = ctypes.CFUNCTYPE(ctypes.c_ulong)(self.address(index))
         return int(function(*arguments))
 
     def initialize(self, init_args: str | None, *, locking: bool = True) -> int:
@@ -195,7 +245,11 @@ class Cryptoki:
         return None if figure == _UNAVAILABLE else figure
 
 
+def error_of(returned: int) -> pkcs11.PKCS11Error:
+    """Return the error for a CK_RV; one that has no class of its own is of the base class."""
+    return _ERRORS.get(returned, pkcs11.PKCS11Error)(f"CK_RV {returned:#x}")
+
+
 def _check(returned: int) -> None:
     if returned != CKR_OK:
-        kind = _ERRORS.get(returned, pkcs11.PKCS11Error)
-        raise kind(f"CK_RV {returned:#x}")
+        raise error_of(returned)

@@ -22,6 +22,7 @@ from typing import Final, Self
 
 import pkcs11
 from pkcs11 import _pkcs11
+from pkcs11.types import SignMixin
 
 from hsm import watchdog
 from hsm.cryptoki import (
@@ -33,6 +34,7 @@ from hsm.cryptoki import (
 )
 from hsm.errors import CallStuckError, ModuleInheritedError, ModuleLoadError
 from hsm.quirks import quirks, wanted_init_args
+from hsm.sign_call import SignCall
 
 DRAIN_SECONDS: Final = 10.0  # far longer than a chunk of signatures on a healthy, slow HSM
 
@@ -67,6 +69,12 @@ class _Library(_pkcs11.lib):
         returned = self.cryptoki.finalize()
         if returned not in (CKR_OK, CKR_CRYPTOKI_NOT_INITIALIZED):
             raise pkcs11.PKCS11Error(f"C_Finalize: CK_RV {returned:#x}")
+
+
+def handle_of(thing: pkcs11.Session | SignMixin) -> int:
+    """Return the number that the module knows a session or an object by."""
+    handle: int = thing.handle  # type: ignore[union-attr,assignment]  # the C classes have it
+    return handle
 
 
 class Module:
@@ -205,14 +213,18 @@ class Module:
         Through ctypes, because `Token.open` leaks the session that it opened when the login
         fails.
         """
-        handle: int = session.handle  # type: ignore[attr-defined]  # the C class has it
         with suppress(pkcs11.UserAlreadyLoggedIn):
-            self._library.cryptoki.login(handle, pin.encode())
+            self._library.cryptoki.login(handle_of(session), pin.encode())
 
     def logout(self, session: pkcs11.Session) -> None:
         """C_Logout, which no pool ever does: it voids the handles of all sessions."""
-        handle: int = session.handle  # type: ignore[attr-defined]  # the C class has it
-        self._library.cryptoki.logout(handle)
+        self._library.cryptoki.logout(handle_of(session))
+
+    def sign_call(
+        self, mechanism: int, parameter: tuple[int, int, int] | None, *, room: int
+    ) -> SignCall:
+        """Return how to sign with this mechanism, for one thread; see `hsm.sign_call`."""
+        return SignCall(self._library.cryptoki, mechanism, parameter, room=room)
 
     def init_token(self, slot: pkcs11.Slot, so_pin: str, label: str) -> None:
         self._library.cryptoki.init_token(slot.slot_id, so_pin.encode(), label)

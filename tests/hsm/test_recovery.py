@@ -11,7 +11,8 @@ import pytest
 import hsm
 from hsm import module as modules
 from hsm.mechanisms import RECIPES
-from tests.support.faults import counted, failing, original, replaced
+from hsm.signer import PASS_ITEMS
+from tests.support.faults import Function, counted, failing, original, replaced
 from tests.support.pools import ECKey
 from tests.support.softhsm import TokenFixture
 
@@ -201,6 +202,38 @@ def test_a_signature_by_another_key_is_discarded_and_the_handle_with_it(
     generation = pool.generation
     assert signed(first.sign(pool, 3))
     assert pool.generation > generation
+
+
+def test_an_error_amid_a_pass_costs_no_signature_that_was_made_before_it(
+    pool: hsm.TokenPool, key: ECKey, token: TokenFixture
+) -> None:
+    assert signed(key.sign(pool))
+    seen: list[int] = []
+
+    def make(function: Function) -> Function:
+        def call(*arguments: int) -> int:
+            seen.append(1)
+            broken = len(seen) == PASS_ITEMS + 5
+            return CURED_BY_THE_LADDER["DEVICE_ERROR"] if broken else function(*arguments)
+
+        return call
+
+    with replaced(token.module, "C_Sign", make), counted(token.module, "C_SignInit") as begun:
+        assert signed(key.sign(pool, 3 * PASS_ITEMS))
+    assert len(begun) == 3 * PASS_ITEMS + 1
+
+
+def test_a_stale_handle_burns_the_signatures_of_one_pass_at_most(
+    pool: hsm.TokenPool, new_key: Callable[[], ECKey], token: TokenFixture
+) -> None:
+    first, second = new_key(), new_key()
+    assert signed(first.sign(pool))
+    assert signed(second.sign(pool))
+    [leased] = pool._idle
+    leased.keys[first.made.cka_id] = leased.keys[second.made.cka_id]
+    with counted(token.module, "C_SignInit") as begun:
+        assert signed(first.sign(pool, 3 * PASS_ITEMS))
+    assert len(begun) == 4 * PASS_ITEMS
 
 
 def test_signatures_that_never_pass_their_check_fail_item_by_item(
