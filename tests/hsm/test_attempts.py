@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,7 +42,7 @@ def asking(
 
 def until(condition: Callable[[], bool]) -> None:
     while not condition():
-        os.sched_yield()
+        time.sleep(0.005)
 
 
 def test_a_module_that_answers_has_come_back(chaos: Callable[[], Chaos]) -> None:

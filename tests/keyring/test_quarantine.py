@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from tests.support.softhsm import TokenFixture
 from tests.support.versions import to_sign, version_of
 
 P256 = Scheme.ECDSA_P256_SHA256
-CALL_SECONDS = 0.2
+CALL_SECONDS = 0.5
 
 
 @dataclass
@@ -91,7 +92,7 @@ def frozen(token: TokenFixture, name: str = "C_Sign") -> Iterator[Freeze]:
 
 def until(condition: Callable[[], bool]) -> None:
     while not condition():
-        os.sched_yield()
+        time.sleep(0.005)
 
 
 def module_of(token: TokenFixture) -> str:

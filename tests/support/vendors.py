@@ -139,7 +139,8 @@ class KitServer:
                 os.kill(pid, signal.SIGKILL)
 
     def _signal(self, number: int) -> None:
-        assert self._server is not None
+        if self._server is None:
+            return
         # The listener first, so that no connection is made in between.
         for pid in (self._server.pid, *self.connections()):
             with suppress(ProcessLookupError):
