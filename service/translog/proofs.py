@@ -28,24 +28,33 @@ def tree_root(size: int, nodes: Nodes) -> bytes:
     return subtree_root(0, size, nodes)
 
 
-def inclusion_proof(index: int, size: int, nodes: Nodes) -> tuple[bytes, ...]:
+Roots = dict[tuple[int, int], bytes]
+"""Roots over ranges of leaves, by begin and end, in one tree of one size."""
+
+
+def inclusion_proof(
+    index: int, size: int, nodes: Nodes, known: Roots | None = None
+) -> tuple[bytes, ...]:
     """Return PATH(index, D[size]), from the leaf's sibling up.
+
+    `known` keeps what several proofs in the same tree need: their paths meet on the way up.
 
     Raises:
         ValueError: a tree of `size` has no such leaf.
     """
     if not 0 <= index < size:
         raise ValueError(f"leaf {index} is outside a tree of {size}")
+    roots: Roots = {} if known is None else known
     path = []
     start, end = 0, size
     while end - start > 1:
         middle = start + _split(end - start)
-        if index < middle:
-            path.append(subtree_root(middle, end, nodes))
-            end = middle
-        else:
-            path.append(subtree_root(start, middle, nodes))
-            start = middle
+        sibling = (middle, end) if index < middle else (start, middle)
+        root = roots.get(sibling)
+        if root is None:
+            root = roots[sibling] = subtree_root(*sibling, nodes)
+        path.append(root)
+        start, end = (start, middle) if index < middle else (middle, end)
     return tuple(reversed(path))
 
 

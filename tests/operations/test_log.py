@@ -26,6 +26,7 @@ from service.operations.log.rounds import SharedRounds
 from service.store import Store
 from service.translog.checkpoints import open_checkpoint, rekor_origin
 from service.translog.logged import check_inclusion, log_id, promise_message
+from service.translog.tiles import TiledNodes
 from tests.support.logs import UnsafeSoftwareSigner, make_log, make_log_key, new_signer
 from tests.support.merkle import slow_root
 from tests.support.records import a_statement, an_intent, make_key, sign
@@ -124,6 +125,15 @@ def test_the_same_entry_has_the_same_proof_however_the_log_has_grown(
     before = log.proven(first, are_new=True)
     log.proven(recorded(store, 300, "more"), are_new=True)
     assert log.proven(first, are_new=False) == before
+
+
+def test_what_was_kept_of_another_store_is_read_anew(store: Store, log: SignatureLog) -> None:
+    signatures = recorded(store, 4)
+    proofs = log.proven(signatures, are_new=True)
+    kept = log.prove._trees._kept
+    for tree in kept:
+        kept[tree] = (TiledNodes(4, lambda tile: [bytes(32)] * tile.width), {})
+    assert log.proven(signatures, are_new=False) == proofs
 
 
 def test_looking_again_signs_nothing(

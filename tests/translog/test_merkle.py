@@ -16,7 +16,7 @@ from service.translog.merkle import (
     root_from_consistency,
     root_from_inclusion,
 )
-from service.translog.proofs import consistency_proof, inclusion_proof, tree_root
+from service.translog.proofs import Roots, consistency_proof, inclusion_proof, tree_root
 from tests.support.merkle import slow_leaf, slow_path, slow_proof, slow_root
 
 ENTRIES = [f"entry {number}".encode() for number in range(600)]
@@ -85,6 +85,16 @@ def test_an_inclusion_proof_is_the_rfcs_and_leads_to_the_root(case: tuple[int, i
     assert list(proof) == slow_path(index, ENTRIES[:size])
     root = root_from_inclusion(slow_leaf(ENTRIES[index]), index=index, size=size, proof=proof)
     assert root == slow_root(ENTRIES[:size]) == tree_root(size, node)
+
+
+@given(SIZES.flatmap(lambda n: st.tuples(st.just(n), st.lists(st.integers(0, n - 1), max_size=20))))
+def test_proofs_that_share_what_they_have_in_common_are_those_that_share_nothing(
+    case: tuple[int, list[int]],
+) -> None:
+    size, indexes = case
+    known: Roots = {}
+    for index in indexes:
+        assert inclusion_proof(index, size, node, known) == inclusion_proof(index, size, node)
 
 
 @given(

@@ -1,0 +1,89 @@
+"""One run for many callers, under threads that come while another run is under way."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from service.domain.errors import KeyNotFoundError, StoreUnavailableError
+from service.operations.joint import Joint
+
+
+class Runs:
+    """Doubles numbers. The first run waits until it may go on; every run is on record."""
+
+    def __init__(self, refuse: Callable[[Sequence[int]], None] = lambda _: None) -> None:
+        self.seen: list[list[int]] = []
+        self.began, self.go_on = threading.Event(), threading.Event()
+        self._refuse = refuse
+
+    def __call__(self, shares: Sequence[int]) -> Sequence[int]:
+        self.seen.append(list(shares))
+        if not self.began.is_set():
+            self.began.set()
+            self.go_on.wait(30)
+        self._refuse(shares)
+        return [2 * share for share in shares]
+
+
+def side_by_side(runs: Runs, shares: Sequence[int]) -> list[object]:
+    """Call with 0, and with each of `shares` while that call's run is under way."""
+    joint = Joint(runs)
+    outcomes: list[object] = [None] * len(shares)
+
+    def call(number: int) -> None:
+        try:
+            outcomes[number] = joint(shares[number])
+        except Exception as error:  # noqa: BLE001  # compared by the test
+            outcomes[number] = error
+
+    first = threading.Thread(target=joint, args=(0,))
+    first.start()
+    runs.began.wait(30)
+    others = [threading.Thread(target=call, args=(number,)) for number in range(len(shares))]
+    for other in others:
+        other.start()
+    while len(joint._waiting) < len(shares):
+        assert any(other.is_alive() for other in others)
+    runs.go_on.set()
+    for thread in [first, *others]:
+        thread.join()
+    return outcomes
+
+
+def test_whoever_comes_during_a_run_is_served_by_the_next_together_with_the_others() -> None:
+    runs = Runs()
+    assert side_by_side(runs, [1, 2, 3]) == [2, 4, 6]
+    assert [sorted(run) for run in runs.seen] == [[0], [1, 2, 3]]
+
+
+def test_a_caller_alone_waits_for_nobody() -> None:
+    runs = Runs()
+    runs.began.set()
+    joint = Joint(runs)
+    assert (joint(1), joint(2)) == (2, 4)
+    assert runs.seen == [[1], [2]]
+
+
+@pytest.mark.parametrize("error", [KeyError("bug"), KeyNotFoundError("none")])
+def test_what_fails_for_one_fails_for_nobody_else(error: Exception) -> None:
+    def refuse(shares: Sequence[int]) -> None:
+        if 2 in shares:
+            raise error
+
+    assert side_by_side(Runs(refuse), [1, 2, 3]) == [2, error, 6]
+
+
+def test_a_store_that_is_away_is_asked_once_and_each_is_told_by_an_error_of_its_own() -> None:
+    def refuse(shares: Sequence[int]) -> None:
+        if 0 not in shares:
+            raise StoreUnavailableError("away", retry_after=1.5)
+
+    runs = Runs(refuse)
+    outcomes = side_by_side(runs, [1, 2])
+    assert len(runs.seen) == 2
+    assert [type(outcome) for outcome in outcomes] == [StoreUnavailableError] * 2
+    assert outcomes[0] is not outcomes[1]
+    assert all(getattr(outcome, "retry_after", None) == 1.5 for outcome in outcomes)
