@@ -55,7 +55,14 @@ from service.operations.attach import AttachRecorded
 from service.operations.cycle import SigningCycle
 from service.operations.deliver import DeliverAttachments
 from service.operations.fanout import Fanout
-from service.operations.log import ReadAuditLog, ReadLog, SearchAudit, TendLogs, TrustedLogs
+from service.operations.log import (
+    ReadAuditLog,
+    ReadLog,
+    SearchAudit,
+    TakeEntries,
+    TendLogs,
+    TrustedLogs,
+)
 from service.operations.prepare import PrepareItems
 from service.operations.proofs import RecordedProofs
 from service.operations.quorum import Quorum
@@ -166,6 +173,14 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
         log=reads,
         audit_log=ReadAuditLog(reads),
         audit_search=SearchAudit(store.audit_search),
+        take_entries=TakeEntries(
+            log,
+            store.log_reader,
+            store.keys,
+            lambda: policy().trust,
+            store.findings,
+            store.audit,
+        ),
         trust_files=TrustFiles(
             store.keys,
             registry,

@@ -76,6 +76,7 @@ EXITS: Final = MappingProxyType(
         errors.SSHKeyMissingError: Exit.USAGE,
         errors.NothingToLoosenError: Exit.USAGE,
         errors.StoreUnavailableError: Exit.UNAVAILABLE,
+        errors.RateLimitedError: Exit.UNAVAILABLE,
         errors.LogUnavailableError: Exit.UNAVAILABLE,
         errors.LogRolledBackError: Exit.UNAVAILABLE,
         errors.LeaseLostError: Exit.UNAVAILABLE,

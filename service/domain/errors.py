@@ -120,6 +120,14 @@ class NotAcceptableError(ServiceError):
     cure = "Ask for one of the types that the documentation of the call names, or leave Accept out."
 
 
+class RateLimitedError(ServiceError):
+    code = "rate-limited"
+    title = "Too many requests from this address"
+    cause = "A call that needs no credential came more often from one address than it may."
+    cure = "Wait for as long as Retry-After says."
+    retryable = True
+
+
 class NotFoundError(ServiceError):
     code = "not-found"
     title = "There is no such thing"

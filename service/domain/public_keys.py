@@ -15,7 +15,11 @@ from typing import Final, Self
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import (
+    Prehashed,
+    decode_dss_signature,
+    encode_dss_signature,
+)
 
 from service.domain.digests import Digest
 from service.domain.keys import Algorithm, Scheme
@@ -25,6 +29,7 @@ SupportedKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519Pub
 _SHA256: Final = hashes.SHA256()
 _SHA384: Final = hashes.SHA384()
 _SHA512: Final = hashes.SHA512()
+_BY_NAME: Final = MappingProxyType({"sha256": _SHA256, "sha384": _SHA384, "sha512": _SHA512})
 _ECDSA: Final = MappingProxyType(
     {
         Scheme.ECDSA_P256_SHA256: ec.ECDSA(_SHA256),
@@ -123,6 +128,27 @@ class PublicKey:
         except InvalidSignature as error:
             raise SignatureInvalidError("the signature does not verify") from error
 
+    def verify_digest(self, hash_name: str, digest: bytes, signature: bytes) -> None:
+        """Check an ECDSA or PKCS#1 v1.5 signature over a message of which only the hash is known.
+
+        Raises:
+            SignatureInvalidError: it is wrong, or such a key cannot be checked like that.
+        """
+        hashed = _BY_NAME.get(hash_name)
+        if hashed is None or len(digest) != hashed.digest_size:
+            raise SignatureInvalidError("the digest is not one of that hash")
+        prehashed = Prehashed(hashed)
+        try:
+            match self._key:
+                case ec.EllipticCurvePublicKey() as key:
+                    key.verify(signature, digest, ec.ECDSA(prehashed))
+                case rsa.RSAPublicKey() as key:
+                    key.verify(signature, digest, padding.PKCS1v15(), prehashed)
+                case ed25519.Ed25519PublicKey():
+                    raise SignatureInvalidError("Ed25519 signs messages, not their hashes")
+        except InvalidSignature as error:
+            raise SignatureInvalidError("the signature does not verify") from error
+
     def canonical(self, signature: bytes) -> bytes:
         """Return the one form of a signature, so that two of one making can be told to be one.
 
@@ -135,6 +161,15 @@ class PublicKey:
                 return _canonical_ecdsa(signature, curve.group_order)
             case _:
                 return signature
+
+    def forms(self, signature: bytes) -> tuple[bytes, ...]:
+        """Return every encoding that a signature of the same making may be on record with."""
+        canonical = self.canonical(signature)
+        match self._key:
+            case ec.EllipticCurvePublicKey(curve=curve) if len(canonical) == 2 * _size(curve):
+                return _ecdsa_forms(canonical, curve.group_order)
+            case _:
+                return (canonical,)
 
     def pem(self) -> str:
         return self._key.public_bytes(
@@ -168,6 +203,22 @@ class PublicKey:
                 }
             case ed25519.Ed25519PublicKey() as key:
                 return {"crv": "Ed25519", "kty": "OKP", "x": _b64url(key.public_bytes_raw())}
+
+
+def _size(curve: ec.EllipticCurve) -> int:
+    return (curve.key_size + 7) // 8
+
+
+def _ecdsa_forms(canonical: bytes, order: int) -> tuple[bytes, ...]:
+    size = len(canonical) // 2
+    r, s = int.from_bytes(canonical[:size], "big"), int.from_bytes(canonical[size:], "big")
+    high = order - s
+    return (
+        canonical,
+        r.to_bytes(size, "big") + high.to_bytes(size, "big"),
+        encode_dss_signature(r, s),
+        encode_dss_signature(r, high),
+    )
 
 
 def _canonical_ecdsa(signature: bytes, order: int) -> bytes:

@@ -10,7 +10,7 @@ from service.operations.credentials import Credentials
 from service.operations.custody import Custody
 from service.operations.findings import SeeFindings
 from service.operations.keys import Keys
-from service.operations.log import ReadAuditLog, ReadLog, SearchAudit
+from service.operations.log import ReadAuditLog, ReadLog, SearchAudit, TakeEntries
 from service.operations.lookaside import Lookaside
 from service.operations.metrics import Metrics
 from service.operations.minutes import TakeMinutes
@@ -71,6 +71,7 @@ class Operations:
     log: ReadLog
     audit_log: ReadAuditLog
     audit_search: SearchAudit
+    take_entries: TakeEntries
     trust_files: TrustFiles
     slots: Slots
     lookaside: Lookaside

@@ -10,6 +10,7 @@ from service.domain.quorum import QuorumRules
 from service.policy.custody import CustodyPolicy
 from service.policy.quorum import parse_quorum
 from service.policy.signing import SigningPolicy
+from service.policy.trust import TrustPolicy, parse_trust
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class Policy:
     signing: SigningPolicy = field(default_factory=SigningPolicy)
     quorum: QuorumRules = field(default_factory=QuorumRules)
     custody: CustodyPolicy = field(default_factory=CustodyPolicy)
+    trust: TrustPolicy = field(default_factory=TrustPolicy)
 
 
 def parse_policy(document: object) -> Policy:
@@ -26,8 +28,8 @@ def parse_policy(document: object) -> Policy:
 
     Everything is optional, and an empty file is the strict default for signing, with no
     quorum: `signing: {allow_tags: bool, must_exist: bool, repositories: [pattern, …]}`,
-    `quorum: {act: people, …, signed: bool, expires_hours: int}` and
-    `custody: {allow_extractable: bool}`.
+    `quorum: {act: people, …, signed: bool, expires_hours: int}`,
+    `custody: {allow_extractable: bool}` and `trust: {keys: [{name, public_key}, …]}`.
 
     Raises:
         ConfigurationError: with every fault.
@@ -35,14 +37,15 @@ def parse_policy(document: object) -> Policy:
     if document is None:
         return Policy()
     faults: list[str] = []
-    top = _mapping(document, "the policy file", {"signing", "quorum", "custody"}, faults)
+    top = _mapping(document, "the policy file", {"signing", "quorum", "custody", "trust"}, faults)
     signing = _signing(top.get("signing", {}), faults)
     quorum = parse_quorum(_mapping(top.get("quorum", {}), "quorum", None, faults), faults)
     custody = _mapping(top.get("custody", {}), "custody", {"allow_extractable"}, faults)
     allow_extractable = _flag(custody, "custody", "allow_extractable", faults)
+    trust = parse_trust(_mapping(top.get("trust", {}), "trust", {"keys"}, faults), faults)
     if faults:
         raise ConfigurationError(*faults)
-    return Policy(signing, quorum, CustodyPolicy(allow_extractable))
+    return Policy(signing, quorum, CustodyPolicy(allow_extractable), trust)
 
 
 def _signing(section: object, faults: list[str]) -> SigningPolicy:

@@ -109,6 +109,13 @@ class LogReader(Protocol):
         """Return the same for entries that were added under these identities."""
         ...
 
+    def has_signature(self, key: str, version: int, forms: Sequence[bytes]) -> bool:
+        """Return whether a signature by this version is on record in one of these encodings.
+
+        May look at every record; the newest are looked at first.
+        """
+        ...
+
     def hashes(self, tree_id: int, *, level: int, start: int, count: int) -> Sequence[bytes]:
         """Return hashes of the tiles of a level, as many of these as the tree has."""
         ...

@@ -39,6 +39,7 @@ from service.store.schema import (
     log_promises,
     log_queue,
     log_trees,
+    signatures,
 )
 from service.store.sql import any_of
 from service.translog.entries import audit_leaf
@@ -167,6 +168,18 @@ _ENTRIES: Final = (
 )
 
 
+# No index leads from a signature to its record: it would cost every signing, and serve those
+# who replay old ones. The newest first, as that is what clients have just made.
+_RECORDED: Final = (
+    select(signatures.c.seq)
+    .where(
+        signatures.c.key == bindparam("by"),
+        signatures.c.version == bindparam("number"),
+        signatures.c.signature.in_(bindparam("forms", expanding=True)),
+    )
+    .order_by(signatures.c.seq.desc())
+    .limit(1)
+)
 _CHECKPOINTS: Final = (
     _HEADS.where(
         log_checkpoints.c.tree_id == bindparam("tree"), log_checkpoints.c.size > bindparam("after")
@@ -239,6 +252,12 @@ class StoredLogReader:
             lambda connection: sum(
                 int(connection.execute(query).scalar_one()) for query in _UNACCOUNTED[log]
             )
+        )
+
+    def has_signature(self, key: str, version: int, forms: Sequence[bytes]) -> bool:
+        values = {"by": key, "number": version, "forms": list(forms)}
+        return self._database.read(
+            lambda connection: connection.execute(_RECORDED, values).first() is not None
         )
 
     def hashes(self, tree_id: int, *, level: int, start: int, count: int) -> Sequence[bytes]:

@@ -46,12 +46,17 @@ def canonical(document: object) -> bytes:
 
 def hashedrekord(message: bytes, signature: bytes, spki: bytes) -> bytes:
     """Return the body of `hashedrekord` 0.0.1 for a signature over `message`."""
+    return hashedrekord_of(sha256(message).digest(), signature, spki)
+
+
+def hashedrekord_of(digest: bytes, signature: bytes, spki: bytes) -> bytes:
+    """As `hashedrekord`, of a message whose SHA-256 is known."""
     return canonical(
         {
             "apiVersion": "0.0.1",
             "kind": "hashedrekord",
             "spec": {
-                "data": {"hash": _sha256(message)},
+                "data": {"hash": {"algorithm": "sha256", "value": digest.hex()}},
                 "signature": {
                     "content": base64_text(signature),
                     "publicKey": {"content": _pem(spki)},
@@ -96,14 +101,20 @@ def dsse(envelope: bytes, payload: bytes, signature: bytes, spki: bytes) -> byte
 
 def hashedrekord_v2(message: bytes, signature: bytes, spki: bytes) -> bytes:
     """Return the body of `hashedrekord` 0.0.2 for a signature over `message` (for DSSE the PAE)."""
-    name, hashed, details = _V2_ALGORITHMS[public_key(spki).algorithm]
+    _, hashed, _ = _V2_ALGORITHMS[public_key(spki).algorithm]
+    return hashedrekord_v2_of(hashed(message).digest(), signature, spki)
+
+
+def hashedrekord_v2_of(digest: bytes, signature: bytes, spki: bytes) -> bytes:
+    """As `hashedrekord_v2`, of a message whose hash (that of the key's kind) is known."""
+    name, _, details = _V2_ALGORITHMS[public_key(spki).algorithm]
     return canonical(
         {
             "apiVersion": "0.0.2",
             "kind": "hashedrekord",
             "spec": {
                 "hashedRekordV002": {
-                    "data": {"algorithm": name, "digest": base64_text(hashed(message).digest())},
+                    "data": {"algorithm": name, "digest": base64_text(digest)},
                     "signature": {
                         "content": base64_text(signature),
                         "verifier": {
@@ -115,6 +126,16 @@ def hashedrekord_v2(message: bytes, signature: bytes, spki: bytes) -> bytes:
             },
         }
     )
+
+
+def key_details(algorithm: Algorithm) -> str:
+    """Return protobuf-specs' name of a kind of key."""
+    return _V2_ALGORITHMS[algorithm][2]
+
+
+def v2_hash(algorithm: Algorithm) -> str:
+    """Return the hash, as hashlib names it, that the v2 form has for a kind of key."""
+    return _V2_ALGORITHMS[algorithm][1]().name
 
 
 def kind_and_version(body: bytes) -> tuple[str, str]:

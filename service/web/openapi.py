@@ -199,4 +199,4 @@ def _problem(description: str, status: int | None) -> dict[str, Any]:
 
 
 def _headers(status: int | None) -> Mapping[str, Any]:
-    return {**_REQUEST_ID, **(_RETRY_AFTER if status in {409, 503} else {})}
+    return {**_REQUEST_ID, **(_RETRY_AFTER if status in {409, 429, 503} else {})}

@@ -33,6 +33,7 @@ BY_HAND = {
     "_HEADS",
     "TREES",
     "_TREES",  # a log has had one tree, or a few
+    "_RECORDED",  # asked for by foreign entries of our own keys alone, and said so there
     "_COVERING",  # a part of `_PLACED`
 }
 

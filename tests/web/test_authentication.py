@@ -44,7 +44,7 @@ PUBLIC = {
     "/v1/trust/export",
 }
 
-PUBLIC_POSTS = {"/v1/timestamps"}
+PUBLIC_POSTS = {"/v1/timestamps", "/api/v1/log/entries", "/api/v2/log/entries"}
 
 
 def url(rule: Rule) -> str:

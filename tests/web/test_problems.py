@@ -51,7 +51,11 @@ def test_what_may_be_retried_says_when_and_nothing_else_but_503_does(
     says_when = "Retry-After" in response.headers
     assert says_when == (kind.retryable or STATUS[kind] is HTTPStatus.SERVICE_UNAVAILABLE)
     if kind.retryable:
-        assert STATUS[kind] in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.CONFLICT}
+        assert STATUS[kind] in {
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            HTTPStatus.CONFLICT,
+            HTTPStatus.TOO_MANY_REQUESTS,
+        }
 
 
 @pytest.mark.parametrize(("seconds", "header"), [(0.0, 1), (0.2, 1), (2.0, 2), (2.1, 3)])

@@ -3,6 +3,7 @@
 from service.operations.log.at_registries import LoggedAtRegistries
 from service.operations.log.audit import SearchAudit
 from service.operations.log.extend import ExtendLog
+from service.operations.log.foreign import TakeEntries
 from service.operations.log.heads import SignHeads
 from service.operations.log.names import LogNames
 from service.operations.log.proofs import ProveEntries
@@ -30,6 +31,7 @@ __all__ = [
     "SearchAudit",
     "SignHeads",
     "SignatureLog",
+    "TakeEntries",
     "TendLogs",
     "TrustedLogs",
     "gather",

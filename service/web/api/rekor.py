@@ -1,0 +1,69 @@
+"""Rekor's own write calls, so that stock cosign can write into our log (public, rate-limited).
+
+v1 answers with an `ETag`: cosign 3 takes the entry's name from there, and crashes without it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, cast
+
+from flask import Response, current_app, request
+
+from service.domain import errors
+from service.translog.logged import rekor_answer, transparency_log_entry
+from service.web.bodies import parse_object, read_raw
+from service.web.limiter import LIMITER, AddressLimiter
+from service.web.responses import answer
+from service.web.routing import Call, Routes, in_json
+from service.web.schemas.rekor import (
+    EntriesSchema,
+    ProposedEntrySchema,
+    ProposedEntryV2Schema,
+    TransparencyLogEntrySchema,
+)
+
+routes = Routes("rekor", "Rekor's write calls, for cosign and other signers of an organisation.")
+
+MAX_ENTRY_REQUEST_BYTES: Final = 1024 * 1024
+_ERRORS: Final = (
+    errors.InvalidRequestError,
+    errors.ForbiddenError,
+    errors.RateLimitedError,
+    errors.BodyTooLargeError,
+    errors.LogUnavailableError,
+)
+
+
+def _body() -> dict[str, Any]:
+    limiter = cast("AddressLimiter", current_app.extensions[LIMITER])
+    limiter.take(request.remote_addr or "")
+    return parse_object(read_raw(request, "application/json", most=MAX_ENTRY_REQUEST_BYTES))
+
+
+@routes.add(
+    "POST",
+    "/api/v1/log/entries",
+    summary="Log an entry of Rekor v1 by a key that the trust policy names",
+    public=True,
+    body=ProposedEntrySchema,
+    answers={201: in_json("The entry by its UUID, with proof and promise.", EntriesSchema)},
+    errors=_ERRORS,
+)
+def create_v1(call: Call) -> Response:
+    shown = rekor_answer(call.operations.take_entries.v1(_body()))
+    (uuid,) = shown
+    headers = {"ETag": uuid, "Location": f"/api/v1/log/entries/{uuid}"}
+    return answer(shown, 201, headers=headers)
+
+
+@routes.add(
+    "POST",
+    "/api/v2/log/entries",
+    summary="Log an entry of Rekor v2 by a key that the trust policy names",
+    public=True,
+    body=ProposedEntryV2Schema,
+    answers={201: in_json("The entry with its proof.", TransparencyLogEntrySchema)},
+    errors=_ERRORS,
+)
+def create_v2(call: Call) -> Response:
+    return answer(transparency_log_entry(call.operations.take_entries.v2(_body())), 201)
