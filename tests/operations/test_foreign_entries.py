@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -140,7 +141,8 @@ def test_a_signature_by_our_key_that_is_not_on_record_is_a_critical_finding(site
     with pytest.raises(ForbiddenError, match="not on its record"):
         site.take.v1(ours.hashedrekord(MESSAGE))
     assert site.size() == 0
-    assert findings(site) == ["signature-not-on-record release/1"]
+    artifact = sha256(MESSAGE).hexdigest()
+    assert findings(site) == [f"signature-not-on-record release/1 {artifact}"]
 
 
 def test_a_signature_by_our_key_that_is_on_record_is_taken_in_either_form(site: Site) -> None:

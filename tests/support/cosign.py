@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ class Cosign:
     home: Path
     is_older: bool = False
     """2.6: bundles only with a trusted root, and made by a flag."""
+    more_env: Mapping[str, str] = field(default_factory=dict)
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         env = {"HOME": str(self.home), "PATH": os.environ["PATH"], "COSIGN_PASSWORD": ""}
+        env |= self.more_env
         return subprocess.run(
             [self.program, *words],
             env=env,

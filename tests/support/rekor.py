@@ -34,6 +34,8 @@ def other_form(signature: bytes) -> bytes:
 @dataclass(frozen=True)
 class Client:
     key: Private
+    public_pem: str | None = None
+    """Another public key than its own, for signatures that somebody else has made."""
 
     @property
     def spki(self) -> bytes:
@@ -43,6 +45,8 @@ class Client:
 
     @property
     def pem(self) -> str:
+        if self.public_pem is not None:
+            return self.public_pem
         return (
             self.key.public_key()
             .public_bytes(

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from service.domain.audit import AuditEvent
 from service.domain.errors import ForbiddenError, InvalidRequestError, LogUnavailableError
-from service.domain.findings import NewFinding, Severity
+from service.domain.findings import SIGNATURE_NOT_ON_RECORD, NewFinding, Severity
 from service.domain.keys import KeyVersion
 from service.domain.limits import MAX_PAGE, WAIT_FOR_LOG_SECONDS
 from service.domain.log import AdditionKind, LogName, LogProof
@@ -28,8 +28,6 @@ from service.operations.log.signatures import SignatureLog
 from service.policy.trust import TrustPolicy
 from service.ports.log import LogReader
 from service.ports.store import AuditTrail, Findings, KeyCatalog
-
-UNRECORDED: Final = "signature-not-on-record"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +83,16 @@ class TakeEntries:
         forms = proposed.key.forms(proposed.signature)
         if self.reader.has_signature(version.key, version.version, forms):
             return
-        subject = f"{version.key}/{version.version}"
+        subject = f"{version.key}/{version.version} {proposed.artifact}"
         evidence = {
             "artifact": proposed.artifact,
             "entry": proposed.entry.decode(),
             "key": version.key,
             "version": version.version,
         }
-        self.findings.open(NewFinding(UNRECORDED, Severity.CRITICAL, subject, evidence))
+        self.findings.open(
+            NewFinding(SIGNATURE_NOT_ON_RECORD, Severity.CRITICAL, subject, evidence)
+        )
         self.audit.append([AuditEvent("log-entry.refused", "anybody", subject, evidence)])
         raise ForbiddenError("a signature by a key of this service that is not on its record")
 
