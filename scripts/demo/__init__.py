@@ -1,0 +1,1 @@
+"""The demo: see `scripts/demo/__main__.py`."""
