@@ -22,6 +22,7 @@ from service.bootstrap.log import build_log
 from service.bootstrap.policy_file import PolicyFile
 from service.bootstrap.secrets import own_secret
 from service.bootstrap.settings import Settings, name_metrics_directory
+from service.bootstrap.timestamps import build_stamping
 from service.bootstrap.tokens_file import TokenSettings
 from service.domain.clock import Clock, SystemClock
 from service.domain.errors import ConfigurationError
@@ -124,7 +125,9 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
     attachers = registry_attachers(registry, clock)
     reads = ReadLog(store.log_reader)
     log = build_log(settings, store, keyring, clock)
-    deliver = DeliverAttachments(store.outbox, attachers, formats, delivering, log, steps)
+    timestamps = Timestamps(store.keys, keyring, store.audit, clock)
+    stamp = build_stamping(settings, store, timestamps, formats, clock)
+    deliver = DeliverAttachments(store.outbox, attachers, formats, delivering, log, stamp, steps)
     policy = PolicyFile(settings.policy_file, clock)
     sign = SignImages(
         prepare=PrepareItems(
@@ -137,6 +140,7 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
         attach=AttachRecorded(store.outbox, deliver, formats, delivering, clock),
         replays=Replays(store.idempotency, store.outbox, renewer),
         log=log,
+        stamp=stamp,
         steps=steps,
     )
     quorum = Quorum(store.quorum, store.credentials, lambda: policy().quorum, clock)
@@ -189,7 +193,7 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
             openpgp_keys,
         ),
         slots=Slots(keyring, store.pins, store.audit),
-        timestamps=Timestamps(store.keys, keyring, store.audit, clock),
+        timestamps=timestamps,
         lookaside=Lookaside(store.journal, store.keys, registry),
         openpgp_keys=openpgp_keys,
         readiness=Readiness(keyring, store.health, log, [watched]),

@@ -47,6 +47,7 @@ EXITS: Final = MappingProxyType(
         errors.PublicKeyTakenError: Exit.USAGE,
         errors.LogKeyMissingError: Exit.UNAVAILABLE,
         errors.TimestampKeyMissingError: Exit.UNAVAILABLE,
+        errors.TimestampUnavailableError: Exit.UNAVAILABLE,
         errors.CertificateNotFoundError: Exit.USAGE,
         errors.CertificateChainRefusedError: Exit.USAGE,
         errors.CertificateSubjectTakenError: Exit.USAGE,

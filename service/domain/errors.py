@@ -282,6 +282,20 @@ class TimestampKeyMissingError(ServiceError):
     )
 
 
+class TimestampUnavailableError(ServiceError):
+    code = "timestamp-unavailable"
+    title = "No time stamp could be had"
+    cause = (
+        "Signatures of this key are to carry a time stamp (RFC 3161), and no authority has given "
+        "one in time. Nothing leaves without it."
+    )
+    cure = (
+        "Retry after Retry-After: what was signed is on record and will be answered with its "
+        "stamp. `detail` names each authority and what it said; see docs/timestamps.md."
+    )
+    retryable = True
+
+
 class CertificateNotFoundError(ServiceError):
     code = "certificate-not-found"
     title = "The key version has no certificate"

@@ -37,6 +37,7 @@ INTENT_LEASE_SECONDS: Final = 15.0  # longer than a batch on a slow HSM needs be
 ORDER_LEASE_SECONDS: Final = 30.0  # longer than ATTACH_SECONDS, or two would write at once
 ATTACH_SECONDS: Final = 20.0  # one delivery, all its retries included
 WAIT_FOR_LOG_SECONDS: Final = 10.0  # a healthy log takes milliseconds, one that fails over seconds
+WAIT_FOR_TIMESTAMPS_SECONDS: Final = 10.0  # as for the log; a healthy authority takes a second
 WAIT_FOR_ATTACHMENT_SECONDS: Final = 10.0  # the contract: a signing request waits so long
 IDEMPOTENCY_DAYS: Final = 7  # the contract
 MAX_TIMESTAMP_QUERY_BYTES: Final = 4096  # an imprint, a nonce, a policy; no extension is known

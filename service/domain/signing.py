@@ -104,6 +104,19 @@ NOT_ATTACHED: Final = Attachment(AttachmentState.NONE)
 
 
 @dataclass(frozen=True, slots=True)
+class Timestamp:
+    """An authority's word (RFC 3161) that a signature existed at a time.
+
+    `reply` is the DER TimeStampResp over the signature as its format holds it; `authority` is
+    the name by which the settings know who made it.
+    """
+
+    authority: str
+    at: datetime
+    reply: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Signature:
     """A signature on record.
 
@@ -129,6 +142,8 @@ class Signature:
     """Put in by step 10; None until then, and where there is no log."""
     second_log: LogProof | None = None
     """The proof of a second entry, which an Ed25519 `.sig` needs to be taken by every client."""
+    timestamp: Timestamp | None = None
+    """Put in by step 10 where one is asked for, and kept: a signature has one for good."""
 
 
 @dataclass(frozen=True, slots=True)

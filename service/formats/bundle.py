@@ -102,13 +102,18 @@ class BundleFormat:
     ) -> bytes:
         return rekor.dsse(dsse.envelope(payload, signature), payload, signature, public_key)
 
+    def stamped(self, signature: bytes, scheme: Scheme) -> bytes | None:
+        return signature
+
     def attachment(self, signature: Signature, subject: Descriptor) -> Referrer:
+        stamp = signature.timestamp
         return signature_referrer(
             bundle(
                 signature.payload,
                 signature.signature,
                 public_key=signature.public_key,
                 logged=() if signature.log is None else (signature.log,),
+                timestamps=() if stamp is None else (stamp.reply,),
             ),
             at=signature.created_at,
             subject=subject,

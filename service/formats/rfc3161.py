@@ -14,13 +14,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
-from asn1crypto import algos, cms, core, tsp, x509
+from asn1crypto import cms, core, tsp, x509
 
 from service.domain.keys import Algorithm, Scheme
 from service.domain.limits import MAX_TIMESTAMP_QUERY_BYTES
+from service.formats import der
 
 POLICY: Final = "1.3.6.1.4.1.57264.2"  # what sigstore's own authority states; clients check none
 ACCURACY_SECONDS: Final = 1  # the time is told in whole seconds
@@ -41,6 +43,32 @@ _SIGNATURES: Final = MappingProxyType(
         Scheme.ECDSA_P256_SHA256: ("sha256", "sha256_ecdsa"),
         Scheme.ECDSA_P384_SHA384: ("sha384", "sha384_ecdsa"),
         Scheme.RSA_PKCS1_SHA256: ("sha256", "sha256_rsa"),
+    }
+)
+
+
+_POLICY_OID: Final = der.oid(POLICY)
+_VERSION_1: Final = der.integer(1)
+_VERSION_3: Final = der.integer(3)
+_GRANTED: Final = der.sequence(der.integer(0))
+_ACCURACY: Final = der.sequence(der.integer(ACCURACY_SECONDS))
+_TST_INFO: Final = der.oid("1.2.840.113549.1.9.16.1.4")
+_SIGNED_DATA: Final = der.oid("1.2.840.113549.1.7.2")
+_MESSAGE_DIGEST: Final = der.oid("1.2.840.113549.1.9.4")
+_SIGNING_CERTIFICATE_V2: Final = der.oid("1.2.840.113549.1.9.16.2.47")
+_CONTENT_TYPE: Final = der.sequence(der.oid("1.2.840.113549.1.9.3"), der.set_of([_TST_INFO]))
+_DIGESTS: Final = MappingProxyType(
+    {
+        "sha256": der.sequence(der.oid("2.16.840.1.101.3.4.2.1"), der.NULL),
+        "sha384": der.sequence(der.oid("2.16.840.1.101.3.4.2.2"), der.NULL),
+        "sha512": der.sequence(der.oid("2.16.840.1.101.3.4.2.3"), der.NULL),
+    }
+)
+_ALGORITHMS: Final = MappingProxyType(
+    {
+        "sha256_ecdsa": der.sequence(der.oid("1.2.840.10045.4.3.2")),
+        "sha384_ecdsa": der.sequence(der.oid("1.2.840.10045.4.3.3")),
+        "sha256_rsa": der.sequence(der.oid("1.2.840.113549.1.1.11"), der.NULL),
     }
 )
 
@@ -155,29 +183,24 @@ def prepare(
 
     `certificate` is the DER of the leaf whose key will sign; `serial` must never repeat.
     """
-    info = tsp.TSTInfo(
-        {
-            "version": "v1",
-            "policy": POLICY,
-            "message_imprint": {
-                "hash_algorithm": {"algorithm": query.imprint_algorithm},
-                "hashed_message": query.imprint,
-            },
-            "serial_number": serial,
-            "gen_time": at.replace(microsecond=0),
-            "accuracy": {"seconds": ACCURACY_SECONDS},
-            **({} if query.nonce is None else {"nonce": query.nonce}),
-        }
-    ).dump()
+    fields = [
+        _VERSION_1,
+        _POLICY_OID,
+        der.sequence(_DIGESTS[query.imprint_algorithm], der.octets(query.imprint)),
+        der.integer(serial),
+        der.generalized_time(at),
+        _ACCURACY,
+    ]
+    if query.nonce is not None:
+        fields.append(der.integer(query.nonce))
+    info = der.sequence(*fields)
     digest, _ = _SIGNATURES[scheme]
-    attributes = cms.CMSAttributes(
-        [
-            {"type": "content_type", "values": ["tst_info"]},
-            {"type": "message_digest", "values": [_hash(digest, info)]},
-            {"type": "signing_certificate_v2", "values": [_signing_certificate(certificate)]},
-        ]
+    attributes = (
+        _CONTENT_TYPE,
+        der.sequence(_MESSAGE_DIGEST, der.set_of([der.octets(_hash(digest, info))])),
+        _signing_certificate(certificate),
     )
-    return Prepared(info, attributes.dump())
+    return Prepared(info, der.set_of(attributes))
 
 
 def reply(
@@ -185,36 +208,25 @@ def reply(
 ) -> bytes:
     """Return the DER TimeStampResp that grants the query; `chain` is DER, leaf first."""
     digest, algorithm = _SIGNATURES[scheme]
-    leaf = x509.Certificate.load(chain[0])
-    signer = cms.SignerInfo(
-        {
-            "version": "v1",
-            "sid": {
-                "issuer_and_serial_number": {
-                    "issuer": leaf.issuer,
-                    "serial_number": leaf.serial_number,
-                }
-            },
-            "digest_algorithm": {"algorithm": digest},
-            "signed_attrs": cms.CMSAttributes.load(prepared.to_be_signed),
-            "signature_algorithm": algos.SignedDigestAlgorithm({"algorithm": algorithm}),
-            "signature": signature,
-        }
+    signer = der.sequence(
+        _VERSION_1,
+        _issuer_and_serial(chain[0]),
+        _DIGESTS[digest],
+        # Implicitly tagged; what was signed is the same as a SET OF (RFC 5652, 5.4).
+        bytes((der.CONTEXT_0,)) + prepared.to_be_signed[1:],
+        _ALGORITHMS[algorithm],
+        der.octets(signature),
     )
-    data: dict[str, Any] = {
-        "version": "v3",
-        "digest_algorithms": [{"algorithm": digest}],
-        "encap_content_info": {
-            "content_type": "tst_info",
-            "content": core.ParsableOctetString(prepared.info),
-        },
-        "signer_infos": [signer],
-    }
+    data = [
+        _VERSION_3,
+        der.set_of([_DIGESTS[digest]]),
+        der.sequence(_TST_INFO, der.tlv(der.CONTEXT_0, der.octets(prepared.info))),
+    ]
     if query.certificates_wanted:
-        data["certificates"] = [x509.Certificate.load(each) for each in chain]
-    token = cms.ContentInfo({"content_type": "signed_data", "content": cms.SignedData(data)})
-    answer: bytes = _Response({"status": {"status": "granted"}, "time_stamp_token": token}).dump()
-    return answer
+        data.append(der.set_of(chain, der.CONTEXT_0))
+    data.append(der.set_of([signer]))
+    token = der.sequence(_SIGNED_DATA, der.tlv(der.CONTEXT_0, der.sequence(*data)))
+    return der.sequence(_GRANTED, token)
 
 
 def rejection(refused: QueryRefusedError) -> bytes:
@@ -249,9 +261,17 @@ def token_of(answer: bytes) -> bytes:
     return token
 
 
-def _signing_certificate(certificate: bytes) -> tsp.SigningCertificateV2:
+@lru_cache(maxsize=16)
+def _signing_certificate(certificate: bytes) -> bytes:
     # SHA-256 is the default of ESSCertIDv2, and DER leaves defaults out.
-    return tsp.SigningCertificateV2({"certs": [{"cert_hash": _hash("sha256", certificate)}]})
+    named = der.sequence(der.octets(_hash("sha256", certificate)))
+    return der.sequence(_SIGNING_CERTIFICATE_V2, der.set_of([der.sequence(der.sequence(named))]))
+
+
+@lru_cache(maxsize=16)
+def _issuer_and_serial(certificate: bytes) -> bytes:
+    leaf = x509.Certificate.load(certificate)
+    return der.sequence(leaf.issuer.dump(), der.integer(leaf.serial_number))
 
 
 def _hash(name: str, content: bytes) -> bytes:

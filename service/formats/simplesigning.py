@@ -24,7 +24,7 @@ from service.domain.log import LogProof
 from service.domain.outbox import OrderKind
 from service.domain.public_keys import SignatureInvalidError, public_key
 from service.domain.references import Reference, Repository
-from service.domain.signing import Signature, SignatureLayer, Statement
+from service.domain.signing import Signature, SignatureLayer, Statement, Timestamp
 from service.formats import siglist, strictjson
 from service.translog.logged import bundle_annotation
 from service.translog.rekor import hashedrekord
@@ -32,6 +32,7 @@ from service.translog.rekor import hashedrekord
 SIMPLE_SIGNING_MEDIA_TYPE: Final = "application/vnd.dev.cosign.simplesigning.v1+json"
 SIGNATURE_ANNOTATION: Final = siglist.SIGNATURE_ANNOTATION
 LOG_ANNOTATION: Final = siglist.LOG_ANNOTATION
+TIMESTAMP_ANNOTATION: Final = "dev.sigstore.cosign/rfc3161timestamp"
 PAYLOAD_TYPE: Final = "cosign container image signature"
 
 SCHEMES: Final = MappingProxyType(
@@ -180,15 +181,29 @@ class CosignFormat:
     ) -> bytes:
         return hashedrekord(payload, signature, public_key)
 
+    def stamped(self, signature: bytes, scheme: Scheme) -> bytes | None:
+        return signature
+
     def attachment(self, signature: Signature, subject: Descriptor) -> SignatureLayer:
-        text = b2a_base64(signature.signature, newline=False).decode("ascii")
-        bare = ((SIGNATURE_ANNOTATION, text),)
+        text = _base64(signature.signature)
+        bare = ((SIGNATURE_ANNOTATION, text), *_stamp(signature.timestamp))
         return SignatureLayer(
             SIMPLE_SIGNING_MEDIA_TYPE,
             signature.payload,
             bare + _logged(signature.log),
             twin=bare + _logged(signature.second_log) if signature.second_log else (),
         )
+
+
+def _stamp(timestamp: Timestamp | None) -> tuple[tuple[str, str], ...]:
+    if timestamp is None:
+        return ()
+    text = strictjson.dump_plain({"SignedRFC3161Timestamp": _base64(timestamp.reply)}).decode()
+    return ((TIMESTAMP_ANNOTATION, text),)
+
+
+def _base64(raw: bytes) -> str:
+    return b2a_base64(raw, newline=False).decode("ascii")
 
 
 def _logged(proof: LogProof | None) -> tuple[tuple[str, str], ...]:

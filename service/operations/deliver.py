@@ -22,6 +22,7 @@ from service.domain.outbox import Order, OrderKind
 from service.domain.signing import Attachment, AttachmentState, Signature
 from service.operations.fanout import Fanout
 from service.operations.log import SignatureLog
+from service.operations.stamp import StampSignatures
 from service.ports.formats import SignatureFormat
 from service.ports.registry import Attacher
 from service.ports.steps import StepObserver
@@ -43,6 +44,7 @@ class DeliverAttachments:
     formats: Mapping[str, SignatureFormat]
     fanout: Fanout
     log: SignatureLog
+    stamp: StampSignatures
     steps: StepObserver
 
     def run_once(self, *, owner: str, limit: int = 32) -> int:
@@ -71,7 +73,8 @@ class DeliverAttachments:
         # Orders of before they knew their subject are for lists that do not name it.
         subject = order.subject or Descriptor(OCI_MANIFEST, order.digest, 0)
         try:
-            # (10) Whoever recorded them may have died before they were in the log.
+            # (10) Whoever recorded them may have died before they were in the log, or stamped.
+            signatures = self.stamp.ready_to_leave(signatures)
             signatures = self.log.ready_to_leave(signatures, as_sig=order.kind is OrderKind.ATTACH)
             contents = [self.formats[s.statement.format].attachment(s, subject) for s in signatures]
             attached = self.attachers[order.kind].attach(

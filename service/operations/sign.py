@@ -3,7 +3,7 @@
 1. Authenticate: done at the edge, which hands over the caller.
 2. Decide by policy. 3. Resolve. 4. Check the key's conditions. 5. Fix the bytes: `prepare`.
 6. Commit the intent. 7. Sign in the HSM. 8. Verify in software. 9. Commit the outcome: `cycle`.
-10. Integrate the log entry. 11. Attach. 12. Answer.
+10. Integrate the log entry, have it stamped. 11. Attach. 12. Answer.
 
 Items fail alone.
 """
@@ -29,6 +29,7 @@ from service.operations.cycle import Run, SigningCycle
 from service.operations.log import SignatureLog
 from service.operations.prepare import PrepareItems
 from service.operations.replay import Replays
+from service.operations.stamp import StampSignatures
 from service.operations.units import Prepared, Unit, signatures_of, units_of
 from service.ports.formats import SignatureFormat
 from service.ports.steps import StepObserver
@@ -47,6 +48,7 @@ class SignImages:
     attach: AttachRecorded
     replays: Replays
     log: SignatureLog
+    stamp: StampSignatures
     steps: StepObserver
 
     def __call__(
@@ -115,7 +117,7 @@ class SignImages:
                         orders.setdefault(completed.order, []).append(completed.signature.id)
                 elif completed.error is not None:
                     made[unit] = completed.error
-        # (10) Nothing leaves unlogged.
+        # (10) Nothing leaves unlogged, or unstamped where stamps are asked for.
         logged = self._logged([*made.values(), *_signatures(earlier.values())], wanted)
         earlier = {index: _with_log(item, logged) for index, item in earlier.items()}
         made = {
@@ -144,11 +146,12 @@ class SignImages:
     def _logged(
         self, made: Sequence[Signature | ServiceError], wanted: Sequence[Unit]
     ) -> Mapping[str, Signature | ServiceError]:
-        """Return each signature with its proof, by its id, or what keeps it from leaving."""
+        """Return each signature with its evidence, by its id, or what keeps it from leaving."""
         signatures = list({one.id: one for one in made if isinstance(one, Signature)}.values())
         if not signatures:
             return {}
         proven = self.log.proven(signatures, are_new=len(wanted) == len(signatures))
+        proven = self.stamp(proven)
         return dict(zip((one.id for one in signatures), proven, strict=True))
 
     def _audit_denials(self, caller: Caller, prepared: Sequence[Prepared]) -> None:

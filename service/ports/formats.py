@@ -77,6 +77,10 @@ class SignatureFormat(Protocol):
         """Return the exact bytes of the leaf that the log will hold."""
         ...
 
+    def stamped(self, signature: bytes, scheme: Scheme) -> bytes | None:
+        """Return what a time stamp of the signature is over; None where none has a place."""
+        ...
+
     def attachment(self, signature: Signature, subject: Descriptor) -> Attachable:
         """Assemble what lies at the registry, from the record and always the same."""
         ...

@@ -23,7 +23,14 @@ from service.domain.lifecycle import Move, NewVersion
 from service.domain.outbox import AttachmentStatus, Order, OrderState, OrderStatus
 from service.domain.pages import Page, PageRequest
 from service.domain.references import Repository
-from service.domain.signing import AttachmentWish, Intent, Outcome, Signature, UnknownOutcome
+from service.domain.signing import (
+    AttachmentWish,
+    Intent,
+    Outcome,
+    Signature,
+    Timestamp,
+    UnknownOutcome,
+)
 from service.domain.withdrawals import WithdrawalList
 
 
@@ -284,6 +291,17 @@ class KeyCertifications(Protocol):
 
     def keep(self, version: KeyVersion, signature: bytes) -> bytes:
         """Keep the first signature for a version, audited, and return the one that is kept."""
+        ...
+
+
+class TimestampBook(Protocol):
+    """Time stamps over signatures on record; read with the signatures themselves."""
+
+    def keep(self, made: Mapping[str, Timestamp]) -> Mapping[str, Timestamp]:
+        """Keep stamps by the id of their signature, audited, and return those that are kept.
+
+        The first one of a signature stays for good.
+        """
         ...
 
 

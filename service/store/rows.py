@@ -21,6 +21,7 @@ from service.domain.signing import (
     Intent,
     Signature,
     Statement,
+    Timestamp,
 )
 from service.store.schema import (
     attachments,
@@ -28,6 +29,7 @@ from service.store.schema import (
     key_versions,
     log_entries,
     signatures,
+    timestamps,
 )
 
 STATEMENT_COLUMNS: Final = (
@@ -65,6 +67,9 @@ SIGNATURES: Final[Select[Any]] = (
         attachments.c.state.label("attachment"),
         attachments.c.manifest_digest,
         attachments.c.media_type,
+        timestamps.c.authority.label("stamp_authority"),
+        timestamps.c.at.label("stamped_at"),
+        timestamps.c.reply.label("stamp"),
     )
     .join(log_entries, log_entries.c.signature_id == signatures.c.id)
     .join(
@@ -72,6 +77,7 @@ SIGNATURES: Final[Select[Any]] = (
         (key_versions.c.key == signatures.c.key) & (key_versions.c.version == signatures.c.version),
     )
     .outerjoin(attachments, attachments.c.signature_id == signatures.c.id)
+    .outerjoin(timestamps, timestamps.c.signature_id == signatures.c.id)
 )
 """Everything that a Signature is made of."""
 
@@ -126,6 +132,9 @@ def signature_from(row: Row[Any]) -> Signature:
         public_key=row.public_key,
         chain=certificates_from(row.chain),
         attachment=attachment_from(row),
+        timestamp=None
+        if row.stamp is None
+        else Timestamp(row.stamp_authority, from_millis(row.stamped_at), row.stamp),
     )
 
 

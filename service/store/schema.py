@@ -8,6 +8,7 @@
   numbered without gaps by their primary key, so that of two issuers at once one fails.
 - `approvals` keep what was asked, and `approval_votes` and `quorum_rules` everything: triggers
   refuse to change or delete it.
+- `timestamps` are append-only too, one for each signature at most.
 - A version has one chain in force; those that were replaced stay, because their subjects do.
 - A lease is (`owner`, `fencing`, `lease_until`) by the database's clock. `fencing` never goes
   back, not even over a release. An intent's lease is never passed on (a retry makes a new
@@ -39,7 +40,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "r0010"
+HEAD: Final = "r0011"
 """The revision that this schema is; a test compares it with the newest migration."""
 
 metadata: Final = MetaData(
@@ -260,6 +261,15 @@ log_entries: Final = Table(
     _bytes("entry"),
     UniqueConstraint("signature_id"),
     sqlite_autoincrement=True,
+)
+
+timestamps: Final = Table(
+    "timestamps",
+    metadata,
+    Column("signature_id", Text, ForeignKey("signatures.id"), primary_key=True),
+    _text("authority"),
+    _number("at"),
+    _bytes("reply"),
 )
 
 audit_events: Final = Table(

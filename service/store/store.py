@@ -26,6 +26,7 @@ from service.store.outbox import StoredOutbox
 from service.store.pins import StoredPINLatch
 from service.store.quarantine import StoredQuarantine
 from service.store.quorum import StoredQuorumBook
+from service.store.timestamps import StoredTimestamps
 from service.store.withdrawals import StoredWithdrawalLists
 
 
@@ -43,6 +44,7 @@ class Store:
         self.keys: Final = StoredKeyCatalog(self._database)
         self.findings: Final = StoredFindings(self._database)
         self.certifications: Final = StoredKeyCertifications(self._database)
+        self.timestamps: Final = StoredTimestamps(self._database)
         self.withdrawals: Final = StoredWithdrawalLists(self._database)
         self.certificates: Final = StoredCertificateBook(self._database)
         self.credentials: Final = StoredCredentialBook(self._database)

@@ -21,7 +21,7 @@ from service.domain.log import LogProof
 from service.domain.outbox import AttachmentStatus, OrderStatus
 from service.domain.pages import Page
 from service.domain.public_keys import public_key
-from service.domain.signing import Artifact, Signature, UnknownOutcome
+from service.domain.signing import Artifact, Signature, Timestamp, UnknownOutcome
 from service.ports.hsm import TokenMechanism, TokenStatus
 from service.web.schemas.signing import OUTCOME_UNKNOWN
 
@@ -63,6 +63,15 @@ def made_signature(made: Signature) -> JSONObject:
             "media_type": attachment.media_type,
         },
         "log": None if made.log is None else log_proof(made.log),
+        "timestamp": None if made.timestamp is None else timestamp(made.timestamp),
+    }
+
+
+def timestamp(made: Timestamp) -> JSONObject:
+    return {
+        "authority": made.authority,
+        "at": rfc3339(made.at),
+        "reply": _base64(made.reply),
     }
 
 

@@ -56,6 +56,7 @@ STATUS: Final = MappingProxyType(
         errors.PublicKeyTakenError: HTTPStatus.CONFLICT,
         errors.LogKeyMissingError: HTTPStatus.SERVICE_UNAVAILABLE,
         errors.TimestampKeyMissingError: HTTPStatus.SERVICE_UNAVAILABLE,
+        errors.TimestampUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
         errors.CertificateNotFoundError: HTTPStatus.NOT_FOUND,
         errors.CertificateChainRefusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
         errors.CertificateSubjectTakenError: HTTPStatus.CONFLICT,

@@ -34,6 +34,7 @@ from service.formats.notation.envelope import (
     to_raw,
 )
 from service.formats.referrer import EMPTY, created
+from service.formats.rfc3161 import token_of
 from service.translog.rekor import hashedrekord
 
 ARTIFACT_TYPE: Final = "application/vnd.cncf.notary.signature"
@@ -119,9 +120,14 @@ class NotationFormat:
     ) -> bytes:
         return hashedrekord(payload, signature, public_key)
 
+    def stamped(self, signature: bytes, scheme: Scheme) -> bytes | None:
+        return to_raw(scheme, signature)
+
     def attachment(self, signature: Signature, subject: Descriptor) -> Referrer:
         raw = to_raw(signature.scheme, signature.signature)
-        sealed = self._seal(signature.payload, raw, signature.chain, timestamp=None)
+        stamp = signature.timestamp
+        token = None if stamp is None else token_of(stamp.reply)
+        sealed = self._seal(signature.payload, raw, signature.chain, timestamp=token)
         return _referrer(
             sealed,
             self.media_type,

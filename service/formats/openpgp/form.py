@@ -147,6 +147,9 @@ class OpenPGPFormat:
     ) -> bytes:
         return hashedrekord(openpgp.message(payload, scheme), signature, public_key)
 
+    def stamped(self, signature: bytes, scheme: Scheme) -> bytes | None:
+        return None  # GnuPG and containers/image read none
+
     def attachment(self, signature: Signature, subject: Descriptor) -> LookasideFile:
         return LookasideFile(
             openpgp.signed_message(signature.payload, signature.signature, signature.scheme)

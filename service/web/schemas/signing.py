@@ -165,6 +165,20 @@ class ArtifactSchema(Schema):
     )
 
 
+class TimestampSchema(Schema):
+    authority = fields.String(
+        required=True, metadata=about("Who stamped: `own`, or the name that the settings give.")
+    )
+    at = fields.String(required=True, metadata=about("The time that the stamp tells."))
+    reply = fields.String(
+        required=True,
+        metadata=about(
+            "The TimeStampResp (RFC 3161), in base64. It is over the bytes of `signature`; for "
+            "`notation` with an elliptic key over r and s side by side, as the envelope has them."
+        ),
+    )
+
+
 class LogProofSchema(Schema):
     index = fields.Integer(required=True, metadata=about("Position of the entry in the log."))
     tree_size = fields.Integer(required=True, metadata=about("Size of the checkpoint's tree."))
@@ -203,6 +217,12 @@ class MadeSignatureSchema(Schema):
         required=True,
         allow_none=True,
         metadata=about("Proof that it is in the log; null where there is none yet."),
+    )
+    timestamp = fields.Nested(
+        TimestampSchema,
+        required=True,
+        allow_none=True,
+        metadata=about("An authority's stamp over the signature; null where none is asked for."),
     )
 
 
