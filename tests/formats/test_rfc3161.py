@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import subprocess
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,11 +12,13 @@ from pathlib import Path
 
 import pytest
 import rfc3161_client
+from asn1crypto import algos, cms, core, tsp
+from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.domain.keys import Algorithm, Scheme
@@ -129,6 +132,84 @@ def openssl_verify(place: Path, root: x509.Certificate) -> subprocess.CompletedP
         "root.pem",
     )
     return subprocess.run(words, cwd=place, capture_output=True, text=True, check=False)
+
+
+def slow_reply(
+    query: rfc3161.Query, signature: bytes, *, serial: int, chain: list[bytes], scheme: Scheme
+) -> tuple[bytes, bytes]:
+    """What is signed, and the reply, both put together by asn1crypto."""
+    info = tsp.TSTInfo(
+        {
+            "version": "v1",
+            "policy": rfc3161.POLICY,
+            "message_imprint": {
+                "hash_algorithm": {"algorithm": query.imprint_algorithm},
+                "hashed_message": query.imprint,
+            },
+            "serial_number": serial,
+            "gen_time": NOW.replace(microsecond=0),
+            "accuracy": {"seconds": 1},
+            **({} if query.nonce is None else {"nonce": query.nonce}),
+        }
+    ).dump()
+    digest, algorithm = {
+        Scheme.ECDSA_P256_SHA256: ("sha256", "sha256_ecdsa"),
+        Scheme.ECDSA_P384_SHA384: ("sha384", "sha384_ecdsa"),
+        Scheme.RSA_PKCS1_SHA256: ("sha256", "sha256_rsa"),
+    }[scheme]
+    named = tsp.SigningCertificateV2({"certs": [{"cert_hash": sha256(chain[0]).digest()}]})
+    attributes = cms.CMSAttributes(
+        [
+            {"type": "content_type", "values": ["tst_info"]},
+            {"type": "message_digest", "values": [hashlib.new(digest, info).digest()]},
+            {"type": "signing_certificate_v2", "values": [named]},
+        ]
+    )
+    leaf = asn1_x509.Certificate.load(chain[0])
+    sid = {"issuer": leaf.issuer, "serial_number": leaf.serial_number}
+    signer = cms.SignerInfo(
+        {
+            "version": "v1",
+            "sid": {"issuer_and_serial_number": sid},
+            "digest_algorithm": {"algorithm": digest},
+            "signed_attrs": attributes,
+            "signature_algorithm": algos.SignedDigestAlgorithm({"algorithm": algorithm}),
+            "signature": signature,
+        }
+    )
+    content = core.ParsableOctetString(info)
+    data = {
+        "version": "v3",
+        "digest_algorithms": [{"algorithm": digest}],
+        "encap_content_info": {"content_type": "tst_info", "content": content},
+        "signer_infos": [signer],
+    }
+    if query.certificates_wanted:
+        data["certificates"] = [asn1_x509.Certificate.load(each) for each in chain]
+    token = cms.ContentInfo({"content_type": "signed_data", "content": cms.SignedData(data)})
+    response = tsp.TimeStampResp({"status": {"status": "granted"}, "time_stamp_token": token})
+    return attributes.dump(), response.dump()
+
+
+@settings(max_examples=10, deadline=None)  # asn1crypto is slow
+@given(
+    algorithm=st.sampled_from(["sha256", "sha384", "sha512"]),
+    nonce=st.none() | st.integers(0, 2**512 - 1),
+    serial=st.integers(1, 2**127),
+    certificates=st.booleans(),
+)
+def test_replies_are_what_asn1crypto_writes_to_the_byte(
+    authority: Authority, algorithm: str, nonce: int | None, serial: int, certificates: bool
+) -> None:
+    imprint = hashlib.new(algorithm, MESSAGE).digest()
+    query = rfc3161.Query(algorithm, imprint, nonce, certificates)
+    chain = [c.public_bytes(serialization.Encoding.DER) for c in authority.chain]
+    scheme = authority.scheme
+    made = rfc3161.prepare(query, serial=serial, at=NOW, certificate=chain[0], scheme=scheme)
+    signature = b"the signature, whatever it is"
+    reply = rfc3161.reply(query, made, signature, chain=chain, scheme=scheme)
+    expected = slow_reply(query, signature, serial=serial, chain=chain, scheme=scheme)
+    assert (made.to_be_signed, reply) == expected
 
 
 def test_openssl_takes_a_token_and_refuses_one_over_something_else(

@@ -19,10 +19,21 @@ from service.store import (
     orders,
     outbox,
     outbox_lists,
+    timestamps,
 )
 from service.store.sqlite import connect
 
-MODULES = (completion, idempotency, journal, log_reads, log_trees, orders, outbox, outbox_lists)
+MODULES = (
+    completion,
+    idempotency,
+    journal,
+    log_reads,
+    log_trees,
+    orders,
+    outbox,
+    outbox_lists,
+    timestamps,
+)
 # Parked orders are few and asked for by hand; `_ATTACHMENTS` is only the beginning of queries.
 BY_HAND = {
     "_PARKED",
