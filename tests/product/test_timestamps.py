@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import subprocess
 import time
 import uuid
@@ -10,6 +12,11 @@ from pathlib import Path
 import pytest
 import urllib3
 
+from service.domain.digests import Digest
+from service.domain.keys import Scheme
+from service.formats.notation.envelope import to_raw
+from service.formats.notation.form import BY_MEDIA_TYPE
+from service.formats.rfc3161 import token_of
 from tests.support.product import Product
 
 QUERY = "application/timestamp-query"
@@ -86,3 +93,61 @@ def test_each_token_is_on_record(product: Product, authority: Path) -> None:
         # The audit log shows what a checkpoint covers, which comes a moment later.
         assert time.monotonic() < deadline
         time.sleep(0.2)
+
+
+def stamps_at_the_registry(product: Product, image: str) -> dict[str, bytes]:
+    """What lies in each format's place: a whole reply, or notation's token alone."""
+    registry, (repository, _, digest) = product.images, image.partition("/")[2].partition("@")
+    found: dict[str, bytes] = {}
+    [layer] = registry.signature_layers(repository, Digest.parse(digest))
+    annotation = json.loads(layer["annotations"]["dev.sigstore.cosign/rfc3161timestamp"])
+    found["cosign"] = base64.b64decode(annotation["SignedRFC3161Timestamp"])
+    index = registry.get_manifest(repository, digest.replace(":", "-"))
+    assert index is not None
+    for entry in json.loads(index.content)["manifests"]:
+        manifest = registry.get_manifest(repository, entry["digest"])
+        assert manifest is not None
+        layer = json.loads(manifest.content)["layers"][0]
+        content = registry.get_blob(repository, layer["digest"])
+        assert content is not None
+        if layer["mediaType"] in BY_MEDIA_TYPE:
+            form = BY_MEDIA_TYPE[layer["mediaType"]]
+            found[form.name] = form.parse(content).unverified_timestamp or b""
+        else:
+            data = json.loads(content)["verificationMaterial"]["timestampVerificationData"]
+            found["bundle"] = base64.b64decode(data["rfc3161Timestamps"][0]["signedTimestamp"])
+    return found
+
+
+def test_what_is_signed_carries_its_stamp_in_every_format_that_has_a_place(
+    product: Product, authority: Path
+) -> None:
+    digest = product.images.push_image("stamped/app", files={"x": uuid.uuid4().bytes})
+    image = f"{product.registry}/stamped/app@{digest}"
+    formats = ["cosign", "bundle", "notation", "notation-cose", "openpgp"]
+    made = product.sign(image, formats=formats)
+    assert made.status == 201, made.body
+    signatures = {one["format"]: one for one in made.body["results"][0]["signatures"]}
+    assert signatures.pop("openpgp")["timestamp"] is None
+    found = stamps_at_the_registry(product, image)
+    assert found.keys() == signatures.keys()
+    for form, one in signatures.items():
+        assert one["timestamp"]["authority"] == "own"
+        reply = base64.b64decode(one["timestamp"]["reply"])
+        signature = base64.b64decode(one["signature"])
+        is_notation = form.startswith("notation")
+        assert found[form] == (token_of(reply) if is_notation else reply)
+        if is_notation:
+            signature = to_raw(Scheme.ECDSA_P256_SHA256, signature)
+        (authority / "signature").write_bytes(signature)
+        (authority / "stamp").write_bytes(reply)
+        words = ("-verify", "-data", "signature", "-in", "stamp", "-CAfile", "root.pem")
+        assert openssl(authority, *words).returncode == 0
+        record = product.call("GET", f"/v1/signatures/{one['id']}").body
+        assert record["timestamp"] == one["timestamp"]
+    # The same bytes again: what lies at the registry is found there, and stays alone.
+    again = product.sign(image, formats=formats)
+    assert [s["timestamp"] for s in again.body["results"][0]["signatures"]] == [
+        s["timestamp"] for s in made.body["results"][0]["signatures"]
+    ]
+    assert stamps_at_the_registry(product, image) == found

@@ -14,6 +14,7 @@ import click
 import pytest
 
 from service.cli.main import cli
+from service.formats.rfc3161 import token_of
 from tests.support.product import Product, dev_environment
 
 ROOT = Path(__file__).parents[2]
@@ -24,6 +25,7 @@ TUTORIAL = ROOT / "docs" / "getting-started.md"
 KEYS = ROOT / "docs" / "keys.md"
 CEREMONIES = ROOT / "docs" / "ceremonies.md"
 SHELL = {"export", "openssl", "cat", "curl", "bash", "python3", "ssh-keygen", "echo"}
+TIMESTAMPS = ROOT / "docs" / "timestamps.md"
 TRUST = ROOT / "docs" / "trust.md"
 
 
@@ -230,3 +232,9 @@ def test_the_page_on_trust_files_runs_as_it_is_written(product: Product, tmp_pat
     assert "ASN1 OID: prime256v1" in said
     assert "issuer=" in said
     assert '"type":"sigstoreSigned"' in said
+
+
+def test_the_page_on_time_stamps_runs_as_it_is_written(product: Product, tmp_path: Path) -> None:
+    typed_in(product, tmp_path, list(console(TIMESTAMPS)))
+    answer = (tmp_path / "reply").read_bytes()
+    assert token_of(answer)
