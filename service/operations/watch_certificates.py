@@ -13,7 +13,6 @@ from typing import Final
 
 from service.domain.clock import Clock, rfc3339
 from service.domain.findings import CERTIFICATE_EXPIRING, Finding, NewFinding, Severity
-from service.domain.keys import KeyVersion
 from service.domain.pages import PageRequest
 from service.operations.readiness import ReadinessWarning
 from service.ports.certificates import CertificateBook
@@ -66,13 +65,14 @@ class WatchCertificates:
     def _wanted(self) -> Iterator[NewFinding]:
         now = self.clock.now()
         for version in self.book.in_use():
-            severity = _severity(version, now)
-            if version.chain is not None and severity is not None:
+            chain = version.chain
+            severity = None if chain is None else _severity(chain.not_after - now)
+            if chain is not None and severity is not None:
                 evidence = {
-                    "certificate": version.chain.subject.text(),
-                    "not_after": rfc3339(version.chain.not_after),
-                    "origin": version.chain.origin.value,
-                    "thumbprint": version.chain.thumbprints[0],
+                    "certificate": chain.subject.text(),
+                    "not_after": rfc3339(chain.not_after),
+                    "origin": chain.origin.value,
+                    "thumbprint": chain.thumbprints[0],
                 }
                 yield NewFinding(CERTIFICATE_EXPIRING, severity, version.subject, evidence)
 
@@ -87,10 +87,7 @@ class WatchCertificates:
                 return
 
 
-def _severity(version: KeyVersion, now: datetime) -> Severity | None:
-    if version.chain is None:
-        return None
-    left = version.chain.not_after - now
+def _severity(left: timedelta) -> Severity | None:
     if left <= timedelta():
         return Severity.CRITICAL
     if left <= VERY_SOON:

@@ -12,7 +12,13 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.asymmetric import ec, x25519
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 
 from service.authority import HSMCertificateMaker
 from service.authority.private_keys import SCHEMES, hash_for, private_key
@@ -177,6 +183,8 @@ def test_the_private_key_does_not_leave_the_token(
     assert key.public_key() == key.public_key()
     if algorithm is not Algorithm.ED25519:
         assert key.key_size == key.public_key().key_size
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        assert key.curve == key.public_key().curve
 
 
 def test_every_kind_of_key_has_a_scheme_and_a_hash_that_fit(
@@ -239,3 +247,12 @@ def test_the_signer_is_asked_once_and_its_error_is_passed_on(
     [(scheme, message)] = recorder.asked
     assert scheme is SCHEMES[algorithm]
     assert message.startswith(b"\x30")
+
+
+def test_a_pinned_key_of_no_kind_that_signs_makes_no_private_key(
+    versions: dict[Algorithm, KeyVersion],
+) -> None:
+    foreign = x25519.X25519PrivateKey.generate().public_key()
+    der = foreign.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    with pytest.raises(TypeError, match="no known kind"):
+        private_key(Recorder(), replace(versions[Algorithm.EC_P256], public_key=der))

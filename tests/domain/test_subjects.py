@@ -84,6 +84,22 @@ def test_a_subject_that_trusted_identities_cannot_match_says_why() -> None:
     assert faults(*FULL.items(), ("OU", "#b")) == ""
 
 
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("plain", "plain"),
+        ('a,b+c"d<e>f;g=h\\', 'a\\,b\\+c\\"d\\<e\\>f\\;g\\=h\\\\'),
+        ("#hash", "\\#hash"),
+        (" lead", "\\ lead"),
+        ("trail ", "trail\\ "),
+        (" ", "\\ "),
+        ("nul\0", "nul\\00"),
+    ],
+)
+def test_what_a_certificate_says_is_shown_as_rfc_4514_writes_it(value: str, written: str) -> None:
+    assert Subject((("CN", value),)).text() == f"CN={written}"
+
+
 def test_a_subject_covers_another_that_has_nothing_more() -> None:
     one, other = subject_of(FULL), subject_of({**FULL, "CN": "release 2"})
     assert one.covers(one)

@@ -460,6 +460,24 @@ def test_the_key_of_the_ca_is_made_for_nothing_else_and_by_nobody_else(room: Roo
     assert room.version(OWN_CA).purpose is Purpose.CA
 
 
+def test_what_was_approved_while_there_was_no_ca_is_not_done_without_one(room: Room) -> None:
+    room.make()
+    act = SelfSigning("release", 1, PLACE, 30).act()
+    performer = room.acts.performers[ActKind.CERTIFICATE_IMPORT]
+    performer.check(act)
+    with pytest.raises(CertificateAuthorityNotUsableError, match="never made"):
+        performer.perform(act, actor="keeper")
+
+
+def test_every_name_of_a_key_makes_a_subject_of_its_own() -> None:
+    long = ["a" * 64, "a" * 63 + "b", "a" * 62]
+    subjects = [signer_subject(PLACE, key, number) for key in long for number in (1, 1000)]
+    names = [subject.get("CN") for subject in subjects]
+    assert len(set(names)) == len(names)
+    assert all(made is not None and len(made) <= 64 for made in names)
+    assert all(made is not None and made.endswith(("v1", "v1000")) for made in names)
+
+
 def test_two_first_certificates_at_once_have_one_root(room: Room) -> None:
     names = ["one", "two", "three"]
     for key in names:

@@ -236,23 +236,39 @@ def test_pss_is_accepted_as_verifiers_accept_it() -> None:
     assert codes(odd) == {FaultCode.SIGNATURE_ALGORITHM}
 
 
-def test_a_certificate_signed_with_sha_1_is_refused(tmp_path: Path) -> None:
-    """The `cryptography` of today signs none, so it is openssl that makes it."""
+PSS = ("-sigopt", "rsa_padding_mode:pss", "-sigopt")
+
+
+@pytest.mark.parametrize(
+    ("words", "accepted"),
+    [
+        (("-sha256",), True),
+        (("-sha1",), False),
+        (("-sha256", *PSS, "rsa_pss_saltlen:32"), True),
+        (("-sha256", *PSS, "rsa_pss_saltlen:max"), False),
+        (("-sha256", *PSS, "rsa_pss_saltlen:32", "-sigopt", "rsa_mgf1_md:sha1"), False),
+        (("-sha224", *PSS, "rsa_pss_saltlen:28"), False),
+        (("-sha512-256", *PSS, "rsa_pss_saltlen:32"), False),
+    ],
+)
+def test_a_certificate_signed_as_nobody_should_is_refused(
+    words: Sequence[str], accepted: bool, tmp_path: Path
+) -> None:
+    """The `cryptography` of today signs none such, so it is openssl that makes them."""
     import subprocess  # noqa: PLC0415 - this test's own tool
 
     key = private_key("rsa-2048", 1).private_bytes(
         Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
     )
     (tmp_path / "key.pem").write_bytes(key)
-    for hashed, expected in (("sha256", set()), ("sha1", {FaultCode.SIGNATURE_ALGORITHM})):
-        command = ["openssl", "req", "-new", "-x509", "-key", "key.pem", f"-{hashed}"]
-        command += ["-subj", "/C=CH/ST=Bern/O=Example/CN=a", "-days", "30", "-outform", "DER"]
-        command += ["-addext", "keyUsage=critical,digitalSignature"]
-        command += ["-addext", "basicConstraints=CA:FALSE", "-out", "made.der"]
-        (tmp_path / "empty.cnf").write_text("[req]\ndistinguished_name=dn\n[dn]\n")
-        command += ["-config", "empty.cnf"]
-        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
-        assert codes([(tmp_path / "made.der").read_bytes()], at=None) == expected
+    (tmp_path / "empty.cnf").write_text("[req]\ndistinguished_name=dn\n[dn]\n")
+    command = ["openssl", "req", "-new", "-x509", "-key", "key.pem", "-config", "empty.cnf"]
+    command += ["-subj", "/C=CH/ST=Bern/O=Example/CN=a", "-days", "30", "-outform", "DER"]
+    command += ["-addext", "keyUsage=critical,digitalSignature"]
+    command += ["-addext", "basicConstraints=CA:FALSE", "-out", "made.der"]
+    subprocess.run([*command, *words], cwd=tmp_path, check=True, capture_output=True)
+    expected = set() if accepted else {FaultCode.SIGNATURE_ALGORITHM}
+    assert codes([(tmp_path / "made.der").read_bytes()], at=None) == expected
 
 
 def test_every_fault_is_told_with_the_certificate_that_it_is_about() -> None:
