@@ -15,7 +15,7 @@ import pytest
 
 from service.cli.main import cli
 from service.formats.rfc3161 import token_of
-from tests.support.product import Product, dev_environment
+from tests.support.product import Product, dev_environment, free_port
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -24,9 +24,10 @@ CERTIFICATES = ROOT / "docs" / "certificates.md"
 TUTORIAL = ROOT / "docs" / "getting-started.md"
 KEYS = ROOT / "docs" / "keys.md"
 CEREMONIES = ROOT / "docs" / "ceremonies.md"
-SHELL = {"export", "openssl", "cat", "curl", "bash", "python3", "ssh-keygen", "echo"}
+RELEASE_KEY = ROOT / "docs" / "release-key.md"
 TIMESTAMPS = ROOT / "docs" / "timestamps.md"
 TRUST = ROOT / "docs" / "trust.md"
+SHELL = {"export", "openssl", "cat", "curl", "bash", "python3", "ssh-keygen", "echo", "set", "."}
 
 
 def console(page: Path) -> Iterator[str]:
@@ -111,16 +112,20 @@ def test_links_between_pages_lead_somewhere() -> None:
 
 def typed_in(product: Product, directory: Path, typed: list[str]) -> str:
     """Type the commands into one shell, with the places of the product put in; return its output."""
-    script = "\n".join(["set -eu", "set -o pipefail", *typed])
+    script = "\n".join(typed)
     for written, real in (
         ("http://127.0.0.1:8750", product.url),
         ("127.0.0.1:5000", product.registry),
         (".state/dev", str(product.state)),
-        ("$PWD/.venv/bin", str(Path(sys.executable).parent)),
     ):
         script = script.replace(written, real)
+    return run(script, directory)
+
+
+def run(script: str, directory: Path) -> str:
+    script = script.replace("$PWD/.venv/bin", str(Path(sys.executable).parent))
     done = subprocess.run(
-        ["bash", "-c", script],
+        ["bash", "-euc", f"set -o pipefail\n{script}"],
         cwd=directory,
         env={"PATH": os.environ["PATH"], "HOME": str(directory)},
         capture_output=True,
@@ -187,6 +192,50 @@ def test_the_custodians_guide_runs_as_it_is_written(product: Product, tmp_path: 
         "Verified OK",
     ):
         assert expected in said
+
+
+# `sealwright serve` as a reader leaves it running in another terminal.
+SERVE = """
+sealwright serve >serve.log 2>&1 &
+trap 'kill $!; wait $!' EXIT
+until curl --fail --silent --output /dev/null http://127.0.0.1:8750/readyz; do kill -0 $!; sleep 0.1; done
+"""
+
+
+def test_an_empty_token_becomes_a_release_key_by_the_page_as_it_is_written(tmp_path: Path) -> None:
+    """No `dev`, and nothing that is not on the page but the port."""
+    make, *typed = console(RELEASE_KEY)
+    assert make == "make token"
+    subprocess.run(
+        [str(ROOT / "softhsm-setup.sh"), str(tmp_path / ".state")],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    policy, registries = re.findall(
+        r"^```yaml\n(.*?)^```", RELEASE_KEY.read_text(), re.DOTALL | re.MULTILINE
+    )
+    (tmp_path / "policy.yaml").write_text(policy)
+    (tmp_path / "registries.yaml").write_text(registries)
+    bind = f"127.0.0.1:{free_port()}"
+    typed[typed.index("sealwright serve")] = SERVE
+    script = "\n".join([f"export SEALWRIGHT_BIND={bind}", *typed])
+    said = run(script.replace("127.0.0.1:8750", bind), tmp_path)
+    for expected in (
+        "pending: credential keeper-3 needs 2 more people",
+        "pending: generate release needs 1 more person",
+        "pending: generate own-ca needs 1 more person",
+        "pending: certificate-import release/1 needs 1 more person",
+        "version 1: retired, ec-p256",
+        "version 2: active, ec-p256",
+        "certificate CN=release v2,OU=self-made by Sealwright,O=Example,ST=Bern,C=CH",
+        "as cosign by release v2",
+        "pending: destroy release/1 needs 1 more person",
+        'state: "destroyed"',
+    ):
+        assert expected in said
+    assert "Katherine Johnson" in (tmp_path / "release-minutes.html").read_text()
+    assert "release" in (tmp_path / "ceremony.html").read_text()
+    assert (tmp_path / "trust" / "cosign.pub").exists()
 
 
 def test_the_page_on_certificates_runs_as_it_is_written(product: Product, tmp_path: Path) -> None:
