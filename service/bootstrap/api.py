@@ -26,6 +26,7 @@ from service.bootstrap.timestamps import build_stamping
 from service.bootstrap.tokens_file import TokenSettings
 from service.domain.clock import Clock, SystemClock
 from service.domain.errors import ConfigurationError
+from service.domain.jobs import JobKind
 from service.identity import TokenAuthenticator
 from service.keyring import Keyring, TokenConfig, Vigilance
 from service.metrics import PrometheusMeter, retire_dead
@@ -44,6 +45,7 @@ from service.operations import (
     Records,
     SeeFindings,
     SignImages,
+    SigningJobs,
     Slots,
     TakeMinutes,
     Timestamps,
@@ -69,6 +71,8 @@ from service.operations.proofs import RecordedProofs
 from service.operations.quorum import Quorum
 from service.operations.renewal import LeaseRenewer
 from service.operations.replay import Replays
+from service.operations.run_jobs import RunJobs
+from service.operations.signing_jobs import RunSigningJob
 from service.operations.watch_certificates import WatchCertificates
 from service.operations.watch_quorum import WatchQuorum
 from service.ports.metrics import Meter
@@ -91,6 +95,7 @@ class Service:
 
     operations: Operations
     deliver: DeliverAttachments
+    jobs: RunJobs
     chores: Chores
     store: Store
     keyring: Keyring
@@ -129,6 +134,7 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
     stamp = build_stamping(settings, store, timestamps, formats, clock)
     deliver = DeliverAttachments(store.outbox, attachers, formats, delivering, log, stamp, steps)
     policy = PolicyFile(settings.policy_file, clock)
+    replays = Replays(store.idempotency, store.outbox, renewer)
     sign = SignImages(
         prepare=PrepareItems(
             store.keys, registry, formats, lambda: policy().signing, resolving, clock
@@ -138,10 +144,18 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
         formats=formats,
         audit=store.audit,
         attach=AttachRecorded(store.outbox, deliver, formats, delivering, clock),
-        replays=Replays(store.idempotency, store.outbox, renewer),
+        replays=replays,
         log=log,
         stamp=stamp,
         steps=steps,
+    )
+    jobs = RunJobs(
+        store.jobs,
+        store.credentials,
+        store.findings,
+        {JobKind.SIGN: RunSigningJob(sign, replays, store.outbox)},
+        renewer,
+        clock,
     )
     quorum = Quorum(store.quorum, store.credentials, lambda: policy().quorum, clock)
     certificates = HSMCertificateMaker(keyring)
@@ -155,6 +169,7 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
     operations = Operations(
         authenticator=TokenAuthenticator(store.credentials, clock),
         sign=sign,
+        signing_jobs=SigningJobs(store.jobs, store.keys, store.outbox, log.prove),
         verify=VerifyImages(
             store.keys,
             registry,
@@ -208,7 +223,7 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
         ],
         clock,
     )
-    return Service(operations, deliver, chores, store, keyring)
+    return Service(operations, deliver, jobs, chores, store, keyring)
 
 
 def installation(settings: Settings) -> str:

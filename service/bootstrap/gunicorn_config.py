@@ -18,6 +18,7 @@ import service.worker  # noqa: F401 -- all three for the workers, as said above
 from service.bootstrap.ending import leave_at_once
 from service.bootstrap.memory import share_arenas
 from service.bootstrap.settings import Settings
+from service.worker import LOOPS
 
 _settings = Settings.from_environment()
 
@@ -50,5 +51,9 @@ def post_fork(server: Any, worker: Any) -> None:
 
 
 def worker_exit(server: Any, worker: Any) -> None:
-    """The worker's requests are answered."""
+    """The worker's requests are answered; what its loops have begun is finished too."""
     leave_at_once(0)
+    app = getattr(worker, "wsgi", None)  # there is none where the start failed
+    loops = None if app is None else app.extensions.get(LOOPS)
+    if loops is not None:
+        loops.end()

@@ -1,10 +1,10 @@
-"""`sealwright worker`: the delivery loop as a process of its own."""
+"""`sealwright worker`: the loops of delivery and of jobs as a process of its own."""
 
 from __future__ import annotations
 
 import signal
 import sys
-from threading import Event
+from threading import Event, Thread
 from types import FrameType
 
 from service.bootstrap.api import build, registry_book
@@ -13,7 +13,7 @@ from service.bootstrap.memory import share_arenas
 from service.bootstrap.policy_file import read_policy
 from service.bootstrap.settings import Settings
 from service.web.logs import configure
-from service.worker import run_loop
+from service.worker import DRAIN_SECONDS, run_jobs, run_loop
 
 
 def run() -> None:
@@ -31,7 +31,10 @@ def run() -> None:
     signal.signal(signal.SIGINT, ask_to_stop)
     service = build(settings)
     service.keyring.start()
+    jobs = Thread(target=run_jobs, args=(service.jobs, stop), name="jobs", daemon=True)
+    jobs.start()
     run_loop(service.deliver, service.chores, stop)
+    jobs.join(DRAIN_SECONDS)
     # Nobody asked for this end, so that a supervisor which tells failures apart sees one.
     leave_at_once(1)
 

@@ -81,6 +81,7 @@ EXITS: Final = MappingProxyType(
         errors.LogUnavailableError: Exit.UNAVAILABLE,
         errors.LogRolledBackError: Exit.UNAVAILABLE,
         errors.LeaseLostError: Exit.UNAVAILABLE,
+        errors.TooManyJobsError: Exit.UNAVAILABLE,
         errors.BusyError: Exit.UNAVAILABLE,
         errors.CredentialExistsError: Exit.USAGE,
         errors.AdminExistsError: Exit.USAGE,

@@ -27,6 +27,7 @@ COMMANDS: Final = MappingProxyType(
         ),
         "policy": LazyCommand("service.cli.policy:policy", "Show the quorum rules; loosen them."),
         "log": LazyCommand("service.cli.log:log", "Verify, monitor and prove the log."),
+        "jobs": LazyCommand("service.cli.jobs:jobs", "Show what is done later."),
         "outbox": LazyCommand("service.cli.outbox:outbox", "Show and retry deliveries."),
         "slots": LazyCommand("service.cli.slots:slots", "Show slots; retry a refused PIN."),
         "trust": LazyCommand("service.cli.trust:trust", "Files for verifiers' own tools."),
@@ -34,7 +35,9 @@ COMMANDS: Final = MappingProxyType(
         "openapi": LazyCommand("service.cli.openapi:openapi", "Print openapi.yaml."),
         "dev": LazyCommand("service.dev.command:dev", "Run the whole product on loopback (local)."),
         "serve": LazyCommand("service.cli.processes:serve", "Run the API (local)."),
-        "worker": LazyCommand("service.cli.processes:worker", "Deliver attachments (local)."),
+        "worker": LazyCommand(
+            "service.cli.processes:worker", "Deliver attachments and do jobs (local)."
+        ),
         "db": LazyCommand("service.cli.local:db", "Migrate the database (local)."),
         "config": LazyCommand("service.cli.local:config", "Check the configuration (local)."),
         "doctor": LazyCommand("service.cli.local:doctor", "Find out what is wrong (local)."),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import click
 
+from service.cli.awaiting import job_at, show_unfinished
 from service.cli.exits import Exit, exit_for, worst
 from service.cli.output import as_json, emit, finish, say, warn
 from service.cli.remote import client
@@ -29,6 +30,7 @@ POLL_SECONDS: Final = 0.5  # a delivery takes some tenths of a second
 @click.option("--no-attach", is_flag=True, help="Do not attach; --json shows what to push.")
 @click.option("--force", is_flag=True, help="Sign anew even where a signature stands.")
 @click.option("--wait", type=Duration(), help="Wait so long for attachments, as in 30s or 5m.")
+@click.option("--async", "later", is_flag=True, help="Have it done later, as a job.")
 @click.option("--idempotency-key", help="Name of the request; made up if left out.")
 @as_json
 def sign(
@@ -42,12 +44,15 @@ def sign(
     no_attach: bool,
     force: bool,
     wait: float | None,
+    later: bool,
     idempotency_key: str | None,
     json_wanted: bool,
 ) -> None:
     """Sign each IMAGE: host/repository[:tag]@sha256:digest.
 
-    A failed image does not stop the others; the exit code tells of the worst.
+    A failed image does not stop the others; the exit code tells of the worst. With --async the
+    service answers with a job, which `sealwright jobs show` looks at; with --wait too, this
+    command waits so long for the job and its attachments.
     """
     if ids and len(ids) != len(images):
         raise click.UsageError("give --id once for each IMAGE, or not at all")
@@ -65,14 +70,26 @@ def sign(
     if formats:
         request["formats"] = list(formats)
     service = client()
-    answer = service.sign(request, idempotency_key=idempotency_key)
-    if wait is not None:
-        _wait(service, answer, seconds=wait)
+    deadline = None if wait is None else time.monotonic() + wait
+    if later:
+        job = service.submit_signing(request, idempotency_key=idempotency_key)
+        answer = job_at(service.signing_job, job, deadline)
+        if "results" not in answer:
+            show_unfinished(answer, json_wanted=json_wanted, waited=deadline is not None)
+    else:
+        answer = service.sign(request, idempotency_key=idempotency_key)
+    if deadline is not None:
+        _wait(service, answer, deadline)
+    show_signing(answer, json_wanted=json_wanted, waited=deadline is not None)
+
+
+def show_signing(answer: dict[str, Any], *, json_wanted: bool, waited: bool) -> NoReturn:
+    """Print what signing has come to, and end with the exit code for it."""
     if json_wanted:
         emit(answer)
     else:
         _tell(answer["results"])
-    finish(_exit(answer["results"], waited=wait is not None))
+    finish(_exit(answer["results"], waited=waited))
 
 
 def _signatures(results: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -81,9 +98,8 @@ def _signatures(results: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         yield from _signatures(item["children"])
 
 
-def _wait(service: SealwrightClient, answer: dict[str, Any], *, seconds: float) -> None:
+def _wait(service: SealwrightClient, answer: dict[str, Any], deadline: float) -> None:
     """Ask for pending attachments until none is left or the time is up."""
-    deadline = time.monotonic() + seconds
     while True:
         pending = [
             made

@@ -44,6 +44,21 @@ class SealwrightClient:
             _worth_signing_again,
         ).results_or_problem()
 
+    def submit_signing(
+        self, request: Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> JSONObject:
+        """Ask for the same, to be done later, and return the job."""
+        headers = {
+            "Idempotency-Key": idempotency_key or secrets.token_urlsafe(24),
+            "Prefer": "respond-async",
+        }
+        return self._send(
+            "POST", "/v1/signatures", body=request, headers=headers, repeat=True
+        ).json()
+
+    def signing_job(self, job_id: str) -> JSONObject:
+        return self._object("GET", f"/v1/signature-jobs/{_part(job_id)}")
+
     def verify(self, references: Sequence[str], *, recursive: bool = False) -> JSONObject:
         images = [{"reference": reference} for reference in references]
         body = {"images": images, "recursive": recursive}

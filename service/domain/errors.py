@@ -654,6 +654,14 @@ class LeaseLostError(ServiceError):
     retryable = True
 
 
+class TooManyJobsError(ServiceError):
+    code = "too-many-jobs"
+    title = "The credential has as many jobs under way as it may have"
+    cause = "Jobs were asked for faster than they are done, or they wait for a part that is away."
+    cure = "Wait until some have ended (`GET /v1/signature-jobs/{id}`) and send the request again."
+    retryable = True
+
+
 class BusyError(ServiceError):
     code = "busy"
     title = "Somebody else is doing the same thing"

@@ -43,6 +43,7 @@ class Finding:
 
 
 CERTIFICATE_EXPIRING = "certificate-expiring"
+JOB_PARKED = "job-parked"
 KEY_COMPROMISED = "key-compromised"
 QUORUM_FILE_LOOSER = "quorum-file-looser"
 QUORUM_SHORT = "quorum-short"

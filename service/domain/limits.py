@@ -40,4 +40,7 @@ WAIT_FOR_LOG_SECONDS: Final = 10.0  # a healthy log takes milliseconds, one that
 WAIT_FOR_TIMESTAMPS_SECONDS: Final = 10.0  # as for the log; a healthy authority takes a second
 WAIT_FOR_ATTACHMENT_SECONDS: Final = 10.0  # the contract: a signing request waits so long
 IDEMPOTENCY_DAYS: Final = 7  # the contract
+JOB_DAYS: Final = 7  # after its end, as long as an Idempotency-Key
+JOB_LEASE_SECONDS: Final = 15.0  # how late a dead worker's job is taken over; renewed thrice in it
+MAX_OPEN_JOBS: Final = 100  # of one credential; each may hold 8 MiB
 MAX_TIMESTAMP_QUERY_BYTES: Final = 4096  # an imprint, a nonce, a policy; no extension is known

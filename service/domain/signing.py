@@ -216,6 +216,12 @@ class SignedItem:
         for child in self.children:
             yield from child.errors()
 
+    def every_signature(self) -> Iterator[Signature]:
+        """Yield the signatures of the item and of everything in it."""
+        yield from self.signatures
+        for child in self.children:
+            yield from child.every_signature()
+
 
 @dataclass(frozen=True, slots=True)
 class SignatureLayer:

@@ -19,6 +19,7 @@ from service.operations.quorum_policy import QuorumPolicy
 from service.operations.readiness import Readiness, ReadinessPart
 from service.operations.records import Records
 from service.operations.sign import SignImages
+from service.operations.signing_jobs import SigningJobs
 from service.operations.slots import Slots
 from service.operations.timestamps import Timestamps
 from service.operations.trust_files import TrustFiles
@@ -42,6 +43,7 @@ __all__ = [
     "Records",
     "SeeFindings",
     "SignImages",
+    "SigningJobs",
     "Slots",
     "TakeMinutes",
     "Timestamps",
@@ -57,6 +59,7 @@ class Operations:
 
     authenticator: Authenticator
     sign: SignImages
+    signing_jobs: SigningJobs
     verify: VerifyImages
     keys: Keys
     custody: Custody

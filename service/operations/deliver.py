@@ -135,6 +135,10 @@ def retry_delay(attempts: int, error: ServiceError) -> float | None:
     """
     if not error.retryable and attempts + 1 >= HOPELESS_ATTEMPTS:
         return None
-    backoff = min(0.5 * 2.0 ** min(attempts, 20), RETRY_CAP_SECONDS)
-    jittered = backoff * random.uniform(0.75, 1.25)  # noqa: S311  # spreads load, hides nothing
-    return max(jittered, error.retry_after or 0.0)
+    return max(backoff(attempts, cap=RETRY_CAP_SECONDS), error.retry_after or 0.0)
+
+
+def backoff(attempts: int, *, cap: float) -> float:
+    """Return seconds that double with each attempt, up to about `cap`."""
+    seconds = min(0.5 * 2.0 ** min(attempts, 20), cap)
+    return seconds * random.uniform(0.75, 1.25)  # noqa: S311  # spreads load, hides nothing

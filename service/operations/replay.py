@@ -7,7 +7,7 @@ is found by the next one, and nothing is signed twice, even with `force`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -62,24 +62,29 @@ class Replays:
         if all(item.error is not None and item.error.retryable for item in results):
             self.ledger.release(held)
         else:
-            self.ledger.finish(held, _dump(results))
+            self.ledger.finish(held, dump_items(results))
 
     def earlier(self, held: IdempotentRequest | None, size: int) -> Mapping[int, SignedItem]:
         """Return the items that succeeded or failed for good in an earlier run, by index."""
         if held is None or held.results is None:
             return {}
-        settled: dict[int, SignedItem] = {}
-        entries = json.loads(held.results)[:size]
-        ids = [i for entry in entries for i in _signatures(entry)]
-        signatures = self.outbox.attachment_states(ids) if ids else {}
-        for index, entry in enumerate(entries):
-            item = _load(entry, signatures)
-            if not any(error.retryable for error in item.errors()):
-                settled[index] = item
-        return settled
+        return {
+            index: item
+            for index, item in enumerate(load_items(held.results, self.outbox)[:size])
+            if not any(error.retryable for error in item.errors())
+        }
 
 
-def _dump(items: tuple[SignedItem, ...]) -> bytes:
+def load_items(kept: bytes, outbox: Outbox) -> Sequence[SignedItem]:
+    """Return items as `dump_items` kept them, with their attachments as they are now."""
+    entries = json.loads(kept)
+    ids = [i for entry in entries for i in _signatures(entry)]
+    signatures = outbox.attachment_states(ids) if ids else {}
+    return [_load(entry, signatures) for entry in entries]
+
+
+def dump_items(items: Iterable[SignedItem]) -> bytes:
+    """Keep items by the ids of their signatures, which are on record."""
     return json.dumps([_entry(item) for item in items], separators=(",", ":")).encode()
 
 

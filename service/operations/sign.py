@@ -70,11 +70,11 @@ class SignImages:
         """
         owner = new_id("own")
         if idempotency_key is None:
-            return self._run(caller, request, owner=owner, held=None)
+            return self.run(caller, request, owner=owner, held=None)
         with self.replays.holding(
             caller, idempotency_key, body_hash=body_hash, owner=owner
         ) as replay:
-            items = self._run(caller, request, owner=owner, held=replay.request)
+            items = self.run(caller, request, owner=owner, held=replay.request)
             replay.results = items
             return items
 
@@ -88,7 +88,7 @@ class SignImages:
         subject = item.descriptor or Descriptor(OCI_MANIFEST, statement.digest, 0)
         return artifact_of(self.formats[statement.format].attachment(signature, subject), subject)
 
-    def _run(
+    def run(
         self,
         caller: Caller,
         request: SigningRequest,
@@ -96,6 +96,7 @@ class SignImages:
         owner: str,
         held: IdempotentRequest | None,
     ) -> tuple[SignedItem, ...]:
+        """As the call, under an Idempotency-Key that the caller of this holds already, or none."""
         request_id = held.id if held is not None else new_id("req")
         earlier = self.replays.earlier(held, len(request.images))
         # (2) to (5); an item that an earlier run has ended for good is only authorised again.

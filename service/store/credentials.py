@@ -25,6 +25,7 @@ from service.store.sql import database_now
 
 _BY_HASH: Final = select(credentials).where(credentials.c.token_hash == bindparam("hash"))
 _BY_NAME: Final = select(credentials).where(credentials.c.name == bindparam("name"))
+_BY_ID: Final = select(credentials).where(credentials.c.id == bindparam("which"))
 _CUSTODIANS: Final = (
     select(credentials)
     .where(credentials.c.role == Role.CUSTODIAN.value)
@@ -75,6 +76,12 @@ class StoredCredentialBook:
     def get(self, name: str) -> Credential | None:
         row = self._database.read(
             lambda connection: connection.execute(_BY_NAME, {"name": name}).one_or_none()
+        )
+        return None if row is None else credential_from(row)
+
+    def with_id(self, credential_id: str) -> Credential | None:
+        row = self._database.read(
+            lambda connection: connection.execute(_BY_ID, {"which": credential_id}).one_or_none()
         )
         return None if row is None else credential_from(row)
 

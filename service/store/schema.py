@@ -40,7 +40,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "r0011"
+HEAD: Final = "r0012"
 """The revision that this schema is; a test compares it with the newest migration."""
 
 metadata: Final = MetaData(
@@ -370,6 +370,45 @@ idempotency: Final = Table(
     Index("ix_idempotency_expires_at", "expires_at"),
     sqlite_autoincrement=True,
 )
+
+jobs: Final = Table(
+    "jobs",
+    metadata,
+    _seq(),
+    _text("id"),
+    _text("kind"),
+    _text("state"),
+    _text("credential_id"),
+    _text("requester"),
+    _text("subject"),
+    _bytes("request"),
+    _text("body_hash"),
+    _text("idempotency_key", null=True),
+    _number("total"),
+    _number("done"),
+    _number("failed"),
+    _number("attempts"),
+    _number("starts"),
+    Column("notes", LargeBinary, nullable=True),
+    Column("results", LargeBinary, nullable=True),
+    _text("error_code", null=True),
+    _text("error_detail", null=True),
+    _number("due_at"),
+    _text("owner", null=True),
+    _number("fencing"),
+    _number("lease_until"),
+    _number("created_at"),
+    _number("ended_at", null=True),
+    _number("expires_at", null=True),
+    UniqueConstraint("id"),
+    UniqueConstraint("credential_id", "idempotency_key"),
+    Index("ix_jobs_expires_at", "expires_at"),
+    _one_of("state", "queued", "running", "done", "failed"),
+    sqlite_autoincrement=True,
+)
+OPEN_JOB: Final = jobs.c.ended_at.is_(None)
+Index("ix_jobs_due", jobs.c.due_at, sqlite_where=OPEN_JOB, postgresql_where=OPEN_JOB)
+Index("ix_jobs_open", jobs.c.credential_id, sqlite_where=OPEN_JOB, postgresql_where=OPEN_JOB)
 
 pin_latches: Final = Table(
     "pin_latches",

@@ -16,6 +16,7 @@ from service.store.findings import StoredFindings
 from service.store.gauges import OutboxGauge
 from service.store.health import StoredHealth
 from service.store.idempotency import StoredIdempotencyLedger
+from service.store.jobs import StoredJobBook
 from service.store.journal import StoredJournal
 from service.store.keys import StoredKeyCatalog
 from service.store.leases import StoredLeases
@@ -51,6 +52,7 @@ class Store:
         self.audit: Final = StoredAuditTrail(self._database)
         self.leases: Final = StoredLeases(self._database)
         self.idempotency: Final = StoredIdempotencyLedger(self._database)
+        self.jobs: Final = StoredJobBook(self._database)
         self.pins: Final = StoredPINLatch(self._database)
         self.outbox_gauge: Final = OutboxGauge(self._database)
         self.approvals: Final = StoredApprovalBook(self._database)

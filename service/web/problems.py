@@ -90,6 +90,7 @@ STATUS: Final = MappingProxyType(
         errors.LogUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
         errors.LogRolledBackError: HTTPStatus.SERVICE_UNAVAILABLE,
         errors.LeaseLostError: HTTPStatus.SERVICE_UNAVAILABLE,
+        errors.TooManyJobsError: HTTPStatus.TOO_MANY_REQUESTS,
         errors.BusyError: HTTPStatus.SERVICE_UNAVAILABLE,
         errors.CredentialExistsError: HTTPStatus.CONFLICT,
         errors.AdminExistsError: HTTPStatus.CONFLICT,

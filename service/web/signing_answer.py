@@ -32,22 +32,35 @@ def signing_answer(
             return problem(error)
         case _:
             pass
+    status = signing_status(items, any_failure_fails=any_failure_fails)
+    headers = {}
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        failures = (error for item in items for error in item.errors())
+        headers["Retry-After"] = str(max(retry_after(error) or RETRY_SECONDS for error in failures))
+    return answer(signing_body(items, artifact), status, headers=headers)
+
+
+def signing_status(items: Sequence[SignedItem], *, any_failure_fails: bool) -> HTTPStatus:
     failures = [error for item in items for error in item.errors()]
     failed = sum(1 for item in items if any(item.errors()))
-    body = {
+    if not failures:
+        return HTTPStatus.CREATED
+    if failed < len(items) and not any_failure_fails:
+        return HTTPStatus.MULTI_STATUS
+    if all(error.retryable for error in failures):
+        return HTTPStatus.SERVICE_UNAVAILABLE
+    return HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+def signing_body(
+    items: Sequence[SignedItem], artifact: Callable[[SignedItem, Signature], Artifact] | None
+) -> dict[str, Any]:
+    failed = sum(1 for item in items if any(item.errors()))
+    return {
         "results": [_item(item, artifact) for item in items],
         "succeeded": len(items) - failed,
         "failed": failed,
     }
-    if not failures:
-        return answer(body, HTTPStatus.CREATED)
-    if failed < len(items) and not any_failure_fails:
-        return answer(body, HTTPStatus.MULTI_STATUS)
-    if all(error.retryable for error in failures):
-        seconds = max(retry_after(error) or RETRY_SECONDS for error in failures)
-        headers = {"Retry-After": str(seconds)}
-        return answer(body, HTTPStatus.SERVICE_UNAVAILABLE, headers=headers)
-    return answer(body, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
 def _item(
@@ -65,11 +78,11 @@ def _item(
         "children": [
             {"platform": child.platform, **_item(child, artifact)} for child in item.children
         ],
-        "error": None if item.error is None else _error(item.error),
+        "error": None if item.error is None else item_error(item.error),
     }
 
 
-def _error(error: ServiceError) -> dict[str, Any]:
+def item_error(error: ServiceError) -> dict[str, Any]:
     return {
         "code": error.code,
         "detail": str(error),

@@ -1,22 +1,73 @@
-"""The background loop: delivers what the outbox holds, and does chores in between."""
+"""The background loops: one delivers what the outbox holds, with chores in between; one runs jobs.
+
+What has begun is finished before a loop ends: a round of deliveries, a part of a job.
+"""
 
 from __future__ import annotations
 
 import logging
-from threading import Event
+import time
+from threading import Event, Thread
 from typing import Final
 
 from service.domain.errors import ServiceError
 from service.domain.ids import new_id
 from service.operations.deliver import DeliverAttachments
+from service.operations.run_jobs import RunJobs
 from service.worker.chores import Chore, Chores
 
-__all__ = ["Chore", "Chores", "run_loop"]
+__all__ = ["DRAIN_SECONDS", "LOOPS", "Chore", "Chores", "Loops", "run_jobs", "run_loop"]
 
 log = logging.getLogger(__name__)
 
+LOOPS: Final = "sealwright-loops"
+"""The name under which an application keeps the loops that must end with its process."""
+
 IDLE_SECONDS: Final = 0.5  # how late a due order may be noticed
 TROUBLE_SECONDS: Final = 2.0  # between attempts while the store is away
+DRAIN_SECONDS: Final = 20.0  # for what has begun when the end is asked for; leases see to the rest
+
+
+class Loops:
+    """Both loops as threads of this process, from `start` until `end`."""
+
+    def __init__(self, deliver: DeliverAttachments, chores: Chores, jobs: RunJobs) -> None:
+        self._stop: Final = Event()
+        # Daemons: what they hold when the process ends all the same is claimed again by lease.
+        self._threads: Final = (
+            Thread(target=run_loop, args=(deliver, chores, self._stop), name="worker", daemon=True),
+            Thread(target=run_jobs, args=(jobs, self._stop), name="jobs", daemon=True),
+        )
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def end(self) -> None:
+        """Ask both to end, and wait for what they have begun, but not for ever."""
+        self._stop.set()
+        deadline = time.monotonic() + DRAIN_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+
+def run_jobs(jobs: RunJobs, stop: Event) -> None:
+    """Run what is due, one job after the other, until `stop` is set."""
+    owner = new_id("job")
+    while not stop.is_set():
+        try:
+            ran = jobs.run_once(owner=owner, stopping=stop.is_set)
+        except ServiceError as error:
+            log.warning("worker cannot claim a job", extra={"code": error.code})
+            stop.wait(TROUBLE_SECONDS)
+            continue
+        except Exception:
+            # As below: the lease runs out, and the job is tried again.
+            log.exception("a job's end could not be recorded")
+            stop.wait(TROUBLE_SECONDS)
+            continue
+        if not ran:
+            stop.wait(IDLE_SECONDS)
 
 
 def run_loop(deliver: DeliverAttachments, chores: Chores, stop: Event) -> None:

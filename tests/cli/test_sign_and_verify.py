@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from service.cli import awaiting
 from service.cli import sign as sign_module
 from service.domain.callers import Role
-from service.domain.errors import HSMUnavailableError
+from service.domain.errors import ForbiddenError, HSMUnavailableError
 from service.domain.signing import AttachmentState
 from tests.support.edge import HEX, IMAGE, Listening
+from tests.support.jobs import finish_jobs
 
 Shell = Callable[..., Any]
 FAILS = "registry.example.com/fail/{}@sha256:" + HEX
@@ -183,3 +185,38 @@ def test_an_index_of_which_one_manifest_is_unsigned_is_no_yes(shell: Shell) -> N
 def test_recursion_is_asked_of_the_service(shell: Shell, listening: Listening) -> None:
     assert shell("sign", "--recursive", IMAGE).code == 0
     assert listening.world.signing.requests[-1].recursive
+
+
+def test_a_job_is_named_at_once_and_shown_by_its_id(shell: Shell, listening: Listening) -> None:
+    ended = shell("sign", IMAGE, "--async")
+    assert ended.code == 0
+    [job] = listening.world.jobs.jobs.values()
+    assert ended.out == f"queued  {job.id}: 0 of 1\n"
+    assert shell("jobs", "show", job.id).out == ended.out
+    assert shell("jobs", "show", job.id, "--wait", "1ms").code == 4
+    finish_jobs(listening.world)
+    shown = shell("jobs", "show", job.id)
+    assert (shown.code, shown.out.startswith(f"signed  {IMAGE}")) == (0, True)
+    assert shell("jobs", "show", job.id, "--json").json["state"] == "done"
+    assert shell("jobs", "show", "job_unknown").code == 2
+
+
+def test_whoever_waits_for_a_job_gets_its_results(
+    shell: Shell, listening: Listening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(awaiting, "POLL_SECONDS", 0.001)
+    finished = threading.Timer(0.2, finish_jobs, [listening.world])
+    finished.start()
+    ended = shell("sign", IMAGE, FAILS.format("policy-denied"), "--async", "--wait", "30s")
+    finished.join()
+    assert ended.code == 3
+    assert ended.out.startswith(f"signed  {IMAGE}")
+
+
+def test_a_job_that_failed_ends_as_its_error_says(shell: Shell, listening: Listening) -> None:
+    job_id = shell("sign", IMAGE, "--async", "--json").json["id"]
+    job = listening.world.jobs.claim(owner="own", seconds=60)
+    assert job is not None
+    listening.world.jobs.fail(job, ForbiddenError("revoked"))
+    ended = shell("jobs", "show", job_id, "--wait", "1s")
+    assert (ended.code, ended.err) == (3, f"failed  {job_id}: revoked (forbidden)\n")

@@ -13,6 +13,7 @@ from sqlalchemy.sql import ClauseElement
 from service.store import (
     completion,
     idempotency,
+    jobs,
     journal,
     log_reads,
     log_trees,
@@ -26,6 +27,7 @@ from service.store.sqlite import connect
 MODULES = (
     completion,
     idempotency,
+    jobs,
     journal,
     log_reads,
     log_trees,

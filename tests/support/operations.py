@@ -92,6 +92,7 @@ from service.operations import (
     Readiness,
     Records,
     SeeFindings,
+    SigningJobs,
     Slots,
     TakeMinutes,
     Timestamps,
@@ -115,6 +116,7 @@ from service.store.audit import audit_body
 from service.verification.verdicts import with_children
 from tests.support.approvals import MemoryApprovals, MemoryQuorum
 from tests.support.certificates import Certifying
+from tests.support.jobs import MemoryJobs
 from tests.support.memory import MemoryMeter
 
 T = TypeVar("T")
@@ -154,6 +156,9 @@ class MemoryBook:
 
     def get(self, name: str) -> Credential | None:
         return self.credentials.get(name)
+
+    def with_id(self, credential_id: str) -> Credential | None:
+        return self.by_id().get(credential_id)
 
     def list(self, page: PageRequest) -> Page[Credential]:
         return paged(list(self.credentials.values()), page)
@@ -537,6 +542,9 @@ class MemoryJournal:
     def get(self, signature_id: str) -> Signature | None:
         return next((s for s in self.signatures if s.id == signature_id), None)
 
+    def attachment_states(self, signature_ids: Sequence[str]) -> Mapping[str, Signature]:
+        return {s.id: s for s in self.signatures if s.id in set(signature_ids)}
+
     def at_lookaside(self, repository: Repository, digest: Digest) -> Sequence[Signature]:
         return [
             s
@@ -833,6 +841,7 @@ class World:
     catalog: MemoryCatalog
     journal: MemoryJournal
     signing: SoftwareSigning
+    jobs: MemoryJobs
     tokens: MemoryTokens
     maker: SoftwareMaker
     audit: MemoryAudit
@@ -852,7 +861,7 @@ def new_world(*, release_key: bool = True, allow_extractable: bool = False) -> W
     book, catalog, journal = MemoryBook(), MemoryCatalog(), MemoryJournal()
     tokens, health, audit = MemoryTokens(), MemoryHealth(), MemoryAudit()
     meter, gauges = MemoryMeter(), MemoryGauges()
-    signing = SoftwareSigning(journal, catalog)
+    signing, jobs = SoftwareSigning(journal, catalog), MemoryJobs()
     maker, leases = SoftwareMaker(), MemoryLeases()
     move = MoveVersion(catalog, leases)
     policy, rules, approvals = PolicyOnFile(), MemoryQuorum(), MemoryApprovals(book)
@@ -884,6 +893,7 @@ def new_world(*, release_key: bool = True, allow_extractable: bool = False) -> W
     operations = Operations(
         authenticator=TokenAuthenticator(book, clock),
         sign=cast("Any", signing),
+        signing_jobs=SigningJobs(jobs, catalog, cast("Any", journal), cast("Any", NoLog().prove)),
         verify=cast("Any", NamedVerdicts()),
         keys=Keys(catalog, tokens),
         custody=Custody(acts, catalog, audit, clock),
@@ -919,6 +929,7 @@ def new_world(*, release_key: bool = True, allow_extractable: bool = False) -> W
         catalog,
         journal,
         signing,
+        jobs,
         tokens,
         maker,
         audit,

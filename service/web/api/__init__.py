@@ -23,6 +23,7 @@ from service.web.api import (
     problems,
     rekor,
     signatures,
+    signing_jobs,
     slots,
     timestamps,
     trust,
@@ -32,6 +33,7 @@ from service.web.api import (
 
 RESOURCES = (
     signatures.routes,
+    signing_jobs.routes,
     verifications.routes,
     keys.routes,
     certificates.routes,

@@ -9,12 +9,15 @@ from flask import Response, request
 
 from service.domain import errors
 from service.domain.limits import MAX_IDEMPOTENCY_KEY_CHARS
+from service.operations.signing_jobs import AskedForSigning
 from service.web import dump
+from service.web.api.signing_jobs import accepted
 from service.web.bodies import body_hash
 from service.web.responses import answer
 from service.web.routing import Answer, Call, Routes, in_json
 from service.web.schemas.common import ProblemSchema
 from service.web.schemas.fields import page_request
+from service.web.schemas.jobs import SigningJobSchema
 from service.web.schemas.signing import (
     OUTCOME_UNKNOWN,
     SignaturePageSchema,
@@ -30,6 +33,7 @@ from service.web.signing_answer import signing_answer
 routes = Routes("signatures", "Sign images, and read what was signed.")
 
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+PREFER: Final = "Prefer"
 _VISIBLE_ASCII: Final = re.compile(rf"[\x21-\x7e]{{1,{MAX_IDEMPOTENCY_KEY_CHARS}}}")
 
 _RESULTS_OR_PROBLEM: Final = {
@@ -53,6 +57,12 @@ def idempotency_key() -> str | None:
     return value
 
 
+def prefers_async() -> bool:
+    """Whether the caller would rather come back for the answer (RFC 7240, section 4.1)."""
+    preferences = ",".join(request.headers.getlist(PREFER)).split(",")
+    return any(one.partition(";")[0].strip().lower() == "respond-async" for one in preferences)
+
+
 @routes.add(
     "POST",
     "/v1/signatures",
@@ -60,10 +70,14 @@ def idempotency_key() -> str | None:
     body=SigningRequestSchema,
     headers={
         IDEMPOTENCY_KEY: "Names the request for 7 days: sent again with the same body, it gives "
-        "the items that succeeded or failed for good as they were, and tries the others again."
+        "the items that succeeded or failed for good as they were, and tries the others again.",
+        PREFER: "`respond-async`: answer 202 at once with a job, which is done later.",
     },
     answers={
         201: in_json("Every item succeeded.", SigningAnswerSchema),
+        202: in_json(
+            "With `Prefer: respond-async`: the job, as `Location` names it.", SigningJobSchema
+        ),
         207: in_json("Some items failed; each says why.", SigningAnswerSchema),
         422: Answer("The request is wrong, or no item succeeded.", _RESULTS_OR_PROBLEM),
         503: Answer("Nothing could be done now; retry.", _RESULTS_OR_PROBLEM),
@@ -74,12 +88,21 @@ def idempotency_key() -> str | None:
         errors.KeyNotFoundError,
         errors.KeyNotUsableError,
         errors.RequestInProgressError,
+        errors.TooManyJobsError,
         errors.RegistryDeniedError,
     ),
 )
 def create(call: Call) -> Response:
     body = call.json()
     wanted: WantedSignatures = call.load(body)
+    if prefers_async():
+        job = call.operations.signing_jobs.submit(
+            call.caller,
+            AskedForSigning(wanted.request, wanted.any_failure_fails),
+            idempotency_key=idempotency_key(),
+            body_hash=body_hash(body),
+        )
+        return accepted(job)
     items = call.operations.sign(
         call.caller,
         wanted.request,

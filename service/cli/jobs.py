@@ -1,0 +1,32 @@
+"""`sealwright jobs`: what is done later."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from service.cli.awaiting import job_at, show_unfinished
+from service.cli.output import as_json
+from service.cli.remote import client
+from service.cli.sign import show_signing
+from service.cli.types import Duration
+
+
+@click.group()
+def jobs() -> None:
+    """Show what is done later."""
+
+
+@jobs.command("show")
+@click.argument("job")
+@click.option("--wait", type=Duration(), help="Wait so long for its end, as in 30s or 5m.")
+@as_json
+def show(job: str, *, wait: float | None, json_wanted: bool) -> None:
+    """Show how far a JOB is, or what it came to."""
+    service = client()
+    deadline = None if wait is None else time.monotonic() + wait
+    found = job_at(service.signing_job, service.signing_job(job), deadline)
+    if "results" not in found:
+        show_unfinished(found, json_wanted=json_wanted, waited=wait is not None)
+    show_signing(found, json_wanted=json_wanted, waited=False)

@@ -1,0 +1,158 @@
+"""Signing later: the same results as at once, whoever dies on the way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy
+
+from service.domain.callers import Credential
+from service.domain.clock import SystemClock
+from service.domain.digests import Digest
+from service.domain.jobs import JobState
+from service.domain.keys import Purpose
+from service.domain.signing import ImageToSign, SigningRequest
+from service.operations.signing_jobs import PART, AskedForSigning
+from tests.support.product import Product
+from tests.support.registry import DockerRegistry
+from tests.support.services import BUILDER, Services, make_key
+from tests.support.softhsm import SoftHSM
+
+SETTLE_SECONDS = 60
+ASYNC = {"Prefer": "respond-async"}
+FAULTS = ("6", "7:150", "9", "10:2", "12")
+"""Where each run of one job of three parts is killed: in the first part, in the second twice, in the
+last twice."""
+
+
+def ended(product: Product, where: str) -> dict[str, Any]:
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while True:
+        shown = product.call("GET", where)
+        assert shown.status == 200
+        if shown.body["state"] in {"done", "failed"}:
+            return dict(shown.body)
+        assert time.monotonic() < deadline, shown.body
+        time.sleep(0.2)
+
+
+def test_a_job_ends_with_the_answer_that_the_request_would_have_had(product: Product) -> None:
+    repository = f"later/{uuid.uuid4().hex[:12]}"
+    images = []
+    for number in range(2):
+        digest = product.images.push_image(repository, str(number), {"n": uuid.uuid4().bytes})
+        images.append({"reference": f"{product.registry}/{repository}@{digest}"})
+    body = {"images": [*images, {"reference": "not an image", "id": "bad"}]}
+    key = {"Idempotency-Key": uuid.uuid4().hex}
+    submitted = product.call("POST", "/v1/signatures", body, headers={**ASYNC, **key})
+    assert submitted.status == 202, submitted.body
+    job = ended(product, submitted.headers["Location"])
+    assert (job["state"], job["status"]) == ("done", 207)
+    assert job["progress"] == {"total": 3, "done": 3, "failed": 1}
+    for item in job["results"][:2]:
+        assert [one["format"] for one in item["signatures"]] == ["cosign", "bundle"]
+        assert {one["attachment"]["state"] for one in item["signatures"]} == {"attached"}
+        assert product.verdict(item["reference"])["verdict"] == "verified"
+    # The same request, sent without `Prefer`, gets what the job has made, with its proofs.
+    waited = product.call("POST", "/v1/signatures", body, headers=key)
+    assert waited.status == 207
+    assert waited.body == {name: job[name] for name in ("results", "succeeded", "failed")}
+    again = product.call("POST", "/v1/signatures", body, headers={**ASYNC, **key})
+    assert again.headers["Location"] == submitted.headers["Location"]
+    hidden = product.call("GET", submitted.headers["Location"], who="custodian")
+    assert hidden.status == 404
+    assert product.call("GET", submitted.headers["Location"], who="auditor").status == 200
+
+
+@pytest.mark.timeout(120)
+def test_a_job_whose_workers_are_killed_makes_everything_once(
+    services: Services, softhsm: SoftHSM, registry: DockerRegistry
+) -> None:
+    services.registries = (registry.host,)
+    token = softhsm.token("jobs")
+    service = services(token)
+    make_key(service, token=token.label)
+    make_key(service, "log", token=token.label, purpose=Purpose.LOG)
+    service.store.credentials.create(
+        Credential(BUILDER, "hash", SystemClock().now()), actor="test", only_if_no_admin=False
+    )
+    many = 2 * PART + 10
+    repository = f"{registry.host}/killed/{uuid.uuid4().hex[:12]}"
+    request = SigningRequest(
+        tuple(ImageToSign(f"{repository}@{Digest.of(str(n).encode())}") for n in range(many)),
+        key="release",
+        formats=("cosign",),
+        attach=False,
+        force=True,
+    )
+    asked = AskedForSigning(request, any_failure_fails=False)
+    jobs = service.operations.signing_jobs
+    job = jobs.submit(BUILDER, asked, idempotency_key=None, body_hash="hash")
+    environment = {
+        **softhsm.environment,
+        "SEALWRIGHT_STATE_DIR": str(services.directory),
+        "SEALWRIGHT_DATABASE_URL": services.database_url,
+        "SEALWRIGHT_REGISTRIES_FILE": str(services.directory / "registries.yaml"),
+        "SEALWRIGHT_PKCS11_MODULE": str(token.module),
+        "SEALWRIGHT_TOKEN_LABEL": token.label,
+        "SEALWRIGHT_PIN_FILE": str(token.pin_file),
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
+    done = []
+    for fault in FAULTS:
+        assert run_worker({**environment, "FAULT": fault}) == -signal.SIGKILL, fault
+        found = jobs.show(BUILDER, job.id).job
+        assert found.state is JobState.RUNNING
+        done.append(found.progress.done)
+        expire_leases(services.database_url)
+    # Nothing is done twice: each run goes on where the one before was stopped.
+    assert done == sorted(done)
+    assert done[-1] == 2 * PART
+    assert run_worker(environment) == 0
+    shown = jobs.show(BUILDER, job.id)
+    assert shown.job.state is JobState.DONE
+    assert shown.items is not None
+    made = [one for item in shown.items for one in item.signatures]
+    assert len({one.id for one in made}) == len(made) == many
+    assert all(one.log is not None for one in made)
+    # Despite `force` each image has one signature, one entry of the log and one audit event.
+    counts = query(
+        services.database_url,
+        "SELECT (SELECT count(*) FROM signatures), (SELECT count(*) FROM log_entries), "
+        "(SELECT count(*) FROM audit_events "
+        " WHERE CAST(body AS TEXT) LIKE '%\"signature.made\"%')",
+    )
+    assert counts == [(many, many, many)]
+
+
+def run_worker(environment: dict[str, str]) -> int:
+    command = [sys.executable, "-m", "tests.support.job_process"]
+    return subprocess.run(command, env={**os.environ, **environment}, check=False).returncode
+
+
+def expire_leases(url: str) -> None:
+    """Let the time of the dead pass."""
+    engine = sqlalchemy.create_engine(url)
+    with engine.begin() as connection:
+        for table in ("jobs", "idempotency", "intents", "leases"):
+            connection.execute(
+                sqlalchemy.text(f"UPDATE {table} SET lease_until = 1 WHERE lease_until > 1")
+            )
+    engine.dispose()
+
+
+def query(url: str, text: str) -> list[tuple[object, ...]]:
+    engine = sqlalchemy.create_engine(url)
+    try:
+        with engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(sqlalchemy.text(text))]
+    finally:
+        engine.dispose()
