@@ -9,13 +9,17 @@ from pathlib import Path
 from service.bootstrap.api import build_registries
 from service.bootstrap.settings import Settings
 from service.domain.clock import SystemClock
+from service.domain.findings import SIGNATURE_NOT_LOGGED, NewFinding, Severity
 from service.domain.log import LogName
+from service.domain.public_keys import PublicKey
 from service.domain.references import Repository
 from service.operations.log import (
     LoggedAtRegistries,
     Loss,
+    OurSignatures,
     RecoverLog,
     RederiveLogs,
+    Sightings,
     gather,
 )
 from service.registry import ReferrerListing, TagListing
@@ -72,6 +76,37 @@ def close_log(*, audit: bool) -> int:
     with closing(Store(settings.database_url)) as store:
         log = LogName.AUDIT if audit else LogName.SIGNATURES
         return _recovery(settings, store).close(log)
+
+
+def signatures_at(
+    repositories: Sequence[str], keys: Sequence[bytes], *, on_record: bool
+) -> Sightings:
+    """Return the signatures by these keys (DER) that lie in the repositories.
+
+    With `on_record` in those, too, that the store's signatures are for.
+
+    Raises:
+        ConfigurationError, InvalidReferenceError, StoreUnavailableError.
+    """
+    settings = Settings.from_environment(need_token=False)
+    wanted = [Repository.parse(name) for name in repositories]
+    if on_record:
+        with closing(Store(settings.database_url)) as store:
+            wanted += store.journal.repositories()
+    client = build_registries(settings, SystemClock())
+    look = OurSignatures(TagListing(client), client, ReferrerListing(client))
+    return look(list(dict.fromkeys(wanted)), [PublicKey.parse(key) for key in keys])
+
+
+def report_unlogged(found: Iterable[tuple[str, str]]) -> None:
+    """Open a critical finding for each key and place. Raises StoreUnavailableError."""
+    settings = Settings.from_environment(need_token=False)
+    with closing(Store(settings.database_url)) as store:
+        for key, place in found:
+            evidence = {"key": key, "place": place}
+            store.findings.open(
+                NewFinding(SIGNATURE_NOT_LOGGED, Severity.CRITICAL, f"{key} {place}", evidence)
+            )
 
 
 def mirrored(directory: Path, positions: range) -> Iterator[tuple[int, bytes]]:

@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
-from typing import NoReturn
 
 import click
 
 from service.cli.exits import Exit
+from service.cli.log_monitor import monitor
+from service.cli.log_options import audit_option, keys_option, mirror_option, refuse
 from service.cli.log_view import LogView, keys_from, proof_for_index, proof_for_signature
 from service.cli.output import as_json, emit, finish, say, warn
 from service.cli.remote import client
 from service.domain.public_keys import SignatureInvalidError
 from service.translog.errors import TranslogError
 from service.translog.prooffile import ProofFile
-
-_audit = click.option("--audit", is_flag=True, help="The log of audit events (role auditor).")
-_keys = click.option(
-    "--key",
-    "key_files",
-    multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="PEM",
-    help="The log's public key, from a place that you trust. Repeatable. Without it the service "
-    "is asked for its keys.",
-)
-
-
-_mirror = click.option(
-    "--mirror",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Keep every file of the log here: `log recover --tiles DIR` can put them back.",
-)
 
 
 @click.group()
@@ -42,8 +23,8 @@ def log() -> None:
 
 
 @log.command()
-@_audit
-@_keys
+@audit_option
+@keys_option
 @click.option(
     "--proof",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -51,7 +32,7 @@ def log() -> None:
     help="Verify a file of `log prove` instead, offline: nothing is asked, --key is needed.",
 )
 @click.option("--name", metavar="NAME", help="The NAME that the log must have.")
-@_mirror
+@mirror_option
 @click.option("--store", is_flag=True, help="Derive everything anew from the store (local).")
 @as_json
 def verify(
@@ -75,7 +56,7 @@ def verify(
             view = LogView(client(), audit=audit, keys=keys_from(key_files), mirror=mirror)
             told = view.verify(name)
     except (TranslogError, SignatureInvalidError) as error:
-        _refuse(str(error), json_wanted=json_wanted)
+        refuse(str(error), json_wanted=json_wanted)
     if json_wanted:
         emit(told)
         return
@@ -150,53 +131,7 @@ def prove(*, signature: str | None, index: int | None, output: Path) -> None:
 
 
 @log.command()
-@_audit
-@_keys
-@click.option(
-    "--state",
-    required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="What was seen before is kept here; keep it where the log's operators cannot write.",
-)
-@click.option(
-    "--every",
-    type=click.FloatRange(0.05),
-    metavar="SECONDS",
-    help="Go on watching; without it the command looks once.",
-)
-@_mirror
-@as_json
-def monitor(
-    *,
-    audit: bool,
-    key_files: tuple[Path, ...],
-    state: Path,
-    every: float | None,
-    mirror: Path | None,
-    json_wanted: bool,
-) -> None:
-    """Watch that the log only grows: what it once showed it must hold for ever.
-
-    Ends with 1, and keeps both checkpoints in FILE.evidence, when it does not.
-    """
-    view = LogView(client(), audit=audit, keys=keys_from(key_files), mirror=mirror)
-    while True:
-        try:
-            seen = view.watch(state)
-        except (TranslogError, SignatureInvalidError) as error:
-            _refuse(str(error), json_wanted=json_wanted)
-        if json_wanted:
-            emit(seen)
-        else:
-            say(f"{seen['log']}: {seen['size']} entries, {seen['new']} of them new; consistent")
-        if every is None:
-            return
-        time.sleep(every)
-
-
-@log.command()
-@_audit
+@audit_option
 @click.option(
     "--tiles",
     multiple=True,
@@ -241,7 +176,7 @@ def recover(
         try:
             missing, found = recover_log(audit=audit, tiles=tiles, repositories=repositories)
         except TranslogError as error:
-            _refuse(str(error), json_wanted=json_wanted)
+            refuse(str(error), json_wanted=json_wanted)
         told = {"missing": missing, "found": found}
         if not json_wanted:
             if missing:
@@ -253,9 +188,4 @@ def recover(
     finish(Exit.VERDICT_IS_NO if told.get("missing") else Exit.DONE)
 
 
-def _refuse(text: str, *, json_wanted: bool) -> NoReturn:
-    if json_wanted:
-        emit({"error": text})
-    else:
-        warn(f"NOT verified: {text}")
-    finish(Exit.VERDICT_IS_NO)
+log.add_command(monitor)

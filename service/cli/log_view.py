@@ -11,6 +11,7 @@ from typing import Any
 import click
 from cryptography.hazmat.primitives import serialization
 
+from service.cli.signature_index import SignatureIndex
 from service.client import SealwrightClient
 from service.domain.public_keys import SignatureInvalidError
 from service.translog.checkpoints import Checkpoint, open_checkpoint
@@ -49,8 +50,10 @@ class LogView:
             raise ProofInvalidError("the entries do not lead to the root of the checkpoint")
         return {"log": head.origin, "entries": head.size, "root": base64_text(head.root)}
 
-    def watch(self, file: Path) -> dict[str, object]:
+    def watch(self, file: Path, index: SignatureIndex | None = None) -> dict[str, object]:
         """Hold the newest checkpoint against the one that was seen before, and remember it.
+
+        With an `index`, it then has the name of every signature in the log.
 
         Raises:
             MalformedError, ProofInvalidError, SignatureInvalidError: the log is not one log.
@@ -63,21 +66,35 @@ class LogView:
             raise ProofInvalidError(
                 f"the log had {seen.frontier.size} entries, and now shows {head.size}"
             )
-        walk = Walk(self._fetch, seen.frontier)
-        for _ in walk.entries(head.size):
-            pass
-        if walk.frontier.root() != head.root:
-            self._accuse(file, seen, note)
-            raise ProofInvalidError(
-                "the log has changed what it had shown, or shows others something else"
-            )
-        _Seen(head.origin, note, walk.frontier).save(file)
+        begun = seen.frontier
+        if index is not None and not index.load(seen.frontier.size):
+            begun = self._read(EMPTY, seen.frontier.size, index)
+            self._compare(begun, seen.frontier.root(), file, seen, note)
+        read = self._read(begun, head.size, index)
+        self._compare(read, head.root, file, seen, note)
+        if index is not None:
+            index.save()
+        _Seen(head.origin, note, read).save(file)
         return {
             "log": head.origin,
             "size": head.size,
             "new": head.size - seen.frontier.size,
             "root": base64_text(head.root),
         }
+
+    def _read(self, begun: Frontier, size: int, index: SignatureIndex | None) -> Frontier:
+        walk = Walk(self._fetch, begun)
+        for _, entry in walk.entries(size):
+            if index is not None:
+                index.add(entry)
+        return walk.frontier
+
+    def _compare(self, read: Frontier, root: bytes, file: Path, seen: _Seen, note: str) -> None:
+        if read.root() != root:
+            self._accuse(file, seen, note)
+            raise ProofInvalidError(
+                "the log has changed what it had shown, or shows others something else"
+            )
 
     def _accuse(self, file: Path, seen: _Seen, note: str) -> None:
         evidence = {"seen": seen.note, "shown": note}
@@ -154,6 +171,15 @@ def service_keys(service: SealwrightClient) -> list[bytes]:
         for version in key["versions"]
         if version["state"] not in ("staged", "compromised")
     ]
+
+
+def signing_keys(service: SealwrightClient) -> dict[bytes, str]:
+    """Return every key that the service has or ever had, whatever its state, with its name."""
+    return {
+        _der(version["public_key"].encode()): f"{key['name']}/{version['version']}"
+        for key in service.keys()  # noqa: SIM118 -- a request, and no dict
+        for version in key["versions"]
+    }
 
 
 def keys_from(files: Iterable[Path]) -> list[bytes]:

@@ -7,8 +7,10 @@ PKCS#1 v1.5 or PSS with a salt as long as the hash (RFC 8017), Ed25519 is pure (
 from __future__ import annotations
 
 import base64
+import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import Final, Self
 
@@ -149,6 +151,23 @@ class PublicKey:
         except InvalidSignature as error:
             raise SignatureInvalidError("the signature does not verify") from error
 
+    def has_signed(self, message: bytes, signature: bytes) -> bool:
+        """Whether it is a signature over `message` in any scheme that such a key has."""
+        checks: list[Callable[[], None]] = [
+            partial(self.verify, scheme, message, signature) for scheme in _SCHEMES[self.algorithm]
+        ]
+        checks += [
+            partial(self.verify_digest, name, hashlib.new(name, message).digest(), signature)
+            for name in _BY_NAME
+        ]
+        return any(map(_holds, checks))
+
+    def has_signed_digest(self, digest: bytes, signature: bytes) -> bool:
+        """Whether it is one over a message of which only the hash is known, whichever hash."""
+        return any(
+            _holds(partial(self.verify_digest, name, digest, signature)) for name in _BY_NAME
+        )
+
     def canonical(self, signature: bytes) -> bytes:
         """Return the one form of a signature, so that two of one making can be told to be one.
 
@@ -203,6 +222,14 @@ class PublicKey:
                 }
             case ed25519.Ed25519PublicKey() as key:
                 return {"crv": "Ed25519", "kty": "OKP", "x": _b64url(key.public_bytes_raw())}
+
+
+def _holds(check: Callable[[], None]) -> bool:
+    try:
+        check()
+    except SignatureInvalidError:
+        return False
+    return True
 
 
 def _size(curve: ec.EllipticCurve) -> int:

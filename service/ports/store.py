@@ -93,6 +93,10 @@ class SigningJournal(Protocol):
         """Return the standing signatures of an image that the lookaside serves, oldest first."""
         ...
 
+    def repositories(self) -> Sequence[Repository]:
+        """Return every repository that a signature on record is for. Takes as long as the record."""
+        ...
+
     def of_version(self, key: str, version: int, digest: Digest) -> Sequence[Signature]:
         """Return everything on record by this version for this image, standing or not."""
         ...

@@ -103,6 +103,7 @@ _OF_VERSION: Final = SIGNATURES.where(
     signatures.c.key == bindparam("key"),
     signatures.c.version == bindparam("version"),
 )
+_REPOSITORIES: Final = select(signatures.c.repository).distinct()
 # An intent leads to the signature made for it, or to the one that its own gave way to.
 _MADE: Final = (
     SIGNATURES.add_columns(intents.c.item.label("item"), intents.c.statement_hash.label("hash"))
@@ -174,6 +175,10 @@ class StoredJournal:
             lambda connection: connection.execute(_AT_LOOKASIDE, values).all()
         )
         return [signature_from(row) for row in rows]
+
+    def repositories(self) -> Sequence[Repository]:
+        rows = self._database.read(lambda c: c.execute(_REPOSITORIES).scalars().all())
+        return [Repository.parse(name) for name in sorted(rows)]
 
     def of_version(self, key: str, version: int, digest: Digest) -> Sequence[Signature]:
         values = {"key": key, "version": version, "digest": digest.hex}

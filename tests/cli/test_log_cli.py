@@ -206,3 +206,48 @@ def test_a_state_that_no_monitor_wrote_is_refused(shell: Shell, tmp_path: Path) 
     state = tmp_path / "state.json"
     state.write_text('{"size": 3}')
     assert shell("log", "monitor", "--state", str(state), role=None).code == 1
+
+
+def test_a_monitor_that_looks_at_registries_remembers_every_signature_of_the_log(
+    shell: Shell, served: Served, pem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registries = tmp_path / "registries.yaml"
+    registries.write_text("registries: []")
+    monkeypatch.setenv("SEALWRIGHT_REGISTRIES_FILE", str(registries))
+    state, index = tmp_path / "state.json", tmp_path / "state.json.signatures"
+    watch = ("log", "monitor", "--state", str(state), "--json")
+    look = (*watch, "--signer", pem, "--repository", "registry.example/team/app")
+    # The state is older than the index.
+    assert shell(*watch, role=None).code == 0
+    done = shell(*look, role=None)
+    assert (done.code, len(done.json["unanswered"])) == (4, 1)  # nobody could be asked
+    whole = index.read_bytes()
+    assert len(whole) == 32 * SIZE
+    # It may be lost, cut off, or further than the state: the log is read again.
+    for kept in (b"", whole[:-7], whole + bytes(64)):
+        index.write_bytes(kept)
+        assert shell(*look, role=None).json["new"] == 0
+        assert index.read_bytes() == whole
+    served.grow_by(2)
+    assert shell(*look, role=None).json["new"] == 2
+    assert index.read_bytes().startswith(whole)
+    assert len(index.read_bytes()) == 32 * (SIZE + 2)
+    assert shell(*watch, "--audit", "--repository", "x/y", role=Role.AUDITOR).code == 2
+
+
+def test_a_monitor_that_reads_the_log_again_sees_that_it_was_changed(
+    shell: Shell, served: Served, pem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registries = tmp_path / "registries.yaml"
+    registries.write_text("registries: []")
+    monkeypatch.setenv("SEALWRIGHT_REGISTRIES_FILE", str(registries))
+    state = tmp_path / "state.json"
+    watch = ("log", "monitor", "--state", str(state), "--json")
+    assert shell(*watch, role=None).code == 0
+    honest = served.reads.tile(LogName.SIGNATURES, "tile/entries/000")
+    served.instead["tile/entries/000"] = honest[:-1] + bytes([honest[-1] ^ 1])
+    # What was seen before is not read again without need, and is where it is needed.
+    assert shell(*watch, role=None).code == 0
+    look = (*watch, "--signer", pem, "--repository", "registry.example/team/app")
+    assert shell(*look, role=None).code == 1
+    assert (tmp_path / "state.json.evidence").exists()

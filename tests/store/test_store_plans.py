@@ -47,6 +47,7 @@ BY_HAND = {
     "TREES",
     "_TREES",  # a log has had one tree, or a few
     "_RECORDED",  # asked for by foreign entries of our own keys alone, and said so there
+    "_REPOSITORIES",  # for a monitor, which goes through registries meanwhile
     "_COVERING",  # a part of `_PLACED`
 }
 

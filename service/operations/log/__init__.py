@@ -6,6 +6,7 @@ from service.operations.log.extend import ExtendLog
 from service.operations.log.foreign import TakeEntries
 from service.operations.log.heads import SignHeads
 from service.operations.log.names import LogNames
+from service.operations.log.our_signatures import OurSignatures, Sighting, Sightings
 from service.operations.log.proofs import ProveEntries
 from service.operations.log.reads import Consistency, Inclusion, ReadAuditLog, ReadLog
 from service.operations.log.recover import Loss, RecoverLog, gather
@@ -22,6 +23,7 @@ __all__ = [
     "LogNames",
     "LoggedAtRegistries",
     "Loss",
+    "OurSignatures",
     "ProveEntries",
     "ReadAuditLog",
     "ReadLog",
@@ -29,6 +31,8 @@ __all__ = [
     "RederiveLogs",
     "RollbackGuard",
     "SearchAudit",
+    "Sighting",
+    "Sightings",
     "SignHeads",
     "SignatureLog",
     "TakeEntries",
