@@ -18,6 +18,7 @@ COMMANDS: Final = MappingProxyType(
     {
         "sign": LazyCommand("service.cli.sign:sign", "Sign images."),
         "verify": LazyCommand("service.cli.verify:verify", "Verify images at their registries."),
+        "bundle": LazyCommand("service.cli.bundle:bundle", "Check sigstore bundles (local)."),
         "keys": LazyCommand("service.cli.keys:keys", "Show, make, rotate and move keys."),
         "credentials": LazyCommand(
             "service.cli.credentials:credentials", "Make, list and revoke credentials."

@@ -24,6 +24,7 @@ DEFAULT_PAGE: Final = 100
 
 MAX_MANIFEST_BYTES: Final = 4 * 1024 * 1024  # OCI distribution 1.1: "SHOULD ... at least 4 MB"
 MAX_BLOB_BYTES: Final = 1024 * 1024  # a signature payload has some hundred bytes
+MAX_SIGSTORE_BUNDLE_BYTES: Final = 32 * 1024 * 1024  # a bill of materials in it may be large
 MAX_LOOKASIDE_FILES: Final = 128  # signatures of one image; clients ask for one after the other
 MAX_SIGNATURE_LAYERS: Final = 1000  # cosign reads no more of one .sig manifest
 MAX_CHILDREN: Final = 100  # manifests of one index; the largest official images list some 30

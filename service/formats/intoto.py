@@ -30,6 +30,10 @@ class StatementMalformedError(SignatureInvalidError):
     """The bytes are not an in-toto statement, read strictly."""
 
 
+class PredicateMalformedError(StatementMalformedError):
+    """The statement's predicate is no object."""
+
+
 @dataclass(frozen=True, slots=True)
 class UnverifiedSubject:
     unverified_name: str | None
@@ -46,6 +50,7 @@ class UnverifiedStatement:
 
     unverified_predicate_type: str
     unverified_subjects: tuple[UnverifiedSubject, ...]
+    unverified_type: str
 
 
 def signing_statement(
@@ -88,13 +93,14 @@ def parse_statement(payload: bytes) -> UnverifiedStatement:
     except strictjson.StrictJSONError as error:
         raise StatementMalformedError(str(error)) from error
     if not isinstance(top.get("predicate"), dict | None):
-        raise StatementMalformedError("the predicate is not an object")
+        raise PredicateMalformedError("the predicate is not an object")
     subjects = top.get("subject")
     if not isinstance(subjects, list) or not 1 <= len(subjects) <= MAX_SUBJECTS:
         raise StatementMalformedError("no subject, or too many")
-    _text(top.get("_type"))
     return UnverifiedStatement(
-        _text(top.get("predicateType", "")), tuple(_subject(entry) for entry in subjects)
+        _text(top.get("predicateType", "")),
+        tuple(_subject(entry) for entry in subjects),
+        _text(top.get("_type")),
     )
 
 

@@ -27,7 +27,7 @@ _Shape = Any
 """A mapping of members, a list of one shape for each element, or None for a plain value."""
 
 _CERTIFICATE: Final[_Shape] = {"rawBytes": None}
-_SHAPE: Final[_Shape] = MappingProxyType(
+SHAPE: Final[_Shape] = MappingProxyType(
     {
         "mediaType": None,
         "verificationMaterial": {
@@ -66,6 +66,9 @@ _SHAPE: Final[_Shape] = MappingProxyType(
 )
 
 
+_SPELLINGS: Final = str.maketrans("-_", "+/", "\r\n")
+
+
 class BundleMalformedError(ValueError):
     """Clients pass over it, or refuse it whoever has signed."""
 
@@ -96,7 +99,7 @@ def parse_bundle(content: bytes) -> UnverifiedBundle:
         bundle = strictjson.load(content)
     except strictjson.StrictJSONError as error:
         raise BundleMalformedError(str(error)) from error
-    _fits(bundle, _SHAPE, "the bundle")
+    fits(bundle, SHAPE, "the bundle")
     if bundle is None or bundle.get("mediaType") not in MEDIA_TYPES:
         raise BundleMalformedError("it is not of version 0.3")
     material = bundle.get("verificationMaterial") or {}
@@ -107,22 +110,22 @@ def parse_bundle(content: bytes) -> UnverifiedBundle:
     if (envelope is None) == (message is None):
         raise BundleMalformedError("it holds neither one envelope nor one signed message")
     return UnverifiedBundle(
-        kinds == ["publicKey"], None if envelope is None else _envelope(envelope)
+        kinds == ["publicKey"], None if envelope is None else envelope_of(envelope)
     )
 
 
-def _envelope(envelope: dict[str, Any]) -> UnverifiedEnvelope:
+def envelope_of(envelope: dict[str, Any]) -> UnverifiedEnvelope:
     return UnverifiedEnvelope(
-        _bytes(envelope.get("payload")),
+        decode(envelope.get("payload")),
         str(envelope.get("payloadType") or ""),
         tuple(
-            (_bytes(one.get("sig")), str(one.get("keyid") or ""))
+            (decode(one.get("sig")), str(one.get("keyid") or ""))
             for one in envelope.get("signatures") or []
         ),
     )
 
 
-def _fits(value: Any, shape: _Shape, where: str) -> None:
+def fits(value: Any, shape: _Shape, where: str) -> None:
     match shape, value:
         case _, None:
             pass  # protobuf reads null as if the member were not there
@@ -134,21 +137,21 @@ def _fits(value: Any, shape: _Shape, where: str) -> None:
             for one in value:
                 if one is None:
                     raise BundleMalformedError(f"{where} lists nothing")
-                _fits(one, element, where)
+                fits(one, element, where)
         case Mapping(), dict():
             for name, member in value.items():
                 if name not in shape:
                     raise BundleMalformedError(f"{where} holds an unknown member")
-                _fits(member, shape[name], name)
+                fits(member, shape[name], name)
         case _:
             raise BundleMalformedError(f"{where} is neither list nor object as it should be")
 
 
-def _bytes(text: Any) -> bytes:
-    """Decode base64 in either alphabet, with or without padding, as protobuf does."""
+def decode(text: Any) -> bytes:
+    """Decode base64 in either alphabet, with or without padding or line ends, as Go does."""
     if not isinstance(text, str):
         raise BundleMalformedError("a value is missing where base64 belongs")
-    plain = text.rstrip("=").translate(str.maketrans("-_", "+/"))
+    plain = text.translate(_SPELLINGS).rstrip("=")
     try:
         return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except (binascii.Error, ValueError) as error:

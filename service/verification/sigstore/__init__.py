@@ -1,0 +1,1 @@
+"""Sigstore bundles of anybody, checked offline: keyless or by key, of every version."""
