@@ -55,9 +55,9 @@ def verify(
     Exit code 1: it is refused, and the reason is told.
     """
     artifact = _artifact(file_or_digest)
-    identity = _identity(key, certificate_identity, certificate_oidc_issuer)
+    who = _who(key, certificate_identity, certificate_oidc_issuer)
     try:
-        by = identity if key is None else _key(key)
+        by = who if isinstance(who, Identity) else _key(who)
         root = public_root() if trusted_root is None else parse_root(_root(trusted_root))
         judged = judge_bundle(_content(file), artifact=artifact, by=by, root=root)
     except RefusedError as refused:
@@ -67,13 +67,16 @@ def verify(
         _tell(judged, json_wanted=json_wanted)
 
 
-def _identity(key: Path | None, name: str | None, issuer: str | None) -> Identity | None:
-    given = (name is not None, issuer is not None)
-    if given != ((False, False) if key is not None else (True, True)):
-        raise click.UsageError(
-            "give either --key, or --certificate-identity and --certificate-oidc-issuer"
-        )
-    return Identity(name, issuer) if name is not None and issuer is not None else None
+def _who(key: Path | None, name: str | None, issuer: str | None) -> Path | Identity:
+    match key, name, issuer:
+        case Path() as path, None, None:
+            return path
+        case None, str() as subject, str() as by:
+            return Identity(subject, by)
+        case _:
+            raise click.UsageError(
+                "give either --key, or --certificate-identity and --certificate-oidc-issuer"
+            )
 
 
 def _artifact(text: str) -> Artifact:

@@ -28,6 +28,7 @@ RELEASE_KEY = ROOT / "docs" / "release-key.md"
 TIMESTAMPS = ROOT / "docs" / "timestamps.md"
 TRUST = ROOT / "docs" / "trust.md"
 SHELL = {"export", "openssl", "cat", "curl", "bash", "python3", "ssh-keygen", "echo", "set", "."}
+VERIFICATION = ROOT / "docs" / "verification.md"
 
 
 def console(page: Path) -> Iterator[str]:
@@ -236,6 +237,14 @@ def test_an_empty_token_becomes_a_release_key_by_the_page_as_it_is_written(tmp_p
     assert "Katherine Johnson" in (tmp_path / "release-minutes.html").read_text()
     assert "release" in (tmp_path / "ceremony.html").read_text()
     assert (tmp_path / "trust" / "cosign.pub").exists()
+
+
+def test_the_page_on_verification_runs_as_it_is_written(product: Product, tmp_path: Path) -> None:
+    """But for the bundle of sigstore's public instance, which nobody can make here."""
+    typed = [line for line in console(VERIFICATION) if "app.tar" not in line]
+    assert "verified\n  predicate type https://sigstore.dev/cosign/sign/v1" in typed_in(
+        product, tmp_path, typed
+    )
 
 
 def test_the_page_on_certificates_runs_as_it_is_written(product: Product, tmp_path: Path) -> None:

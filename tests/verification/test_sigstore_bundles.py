@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given, settings
@@ -157,6 +158,45 @@ def test_keys_of_every_kind_sign_files_and_statements(kind: str, in_envelope: bo
         assert code is Refusal.CONTENT_NEEDED
     else:
         judge(bundle, by=verifying(key), artifact=DIGEST_ALONE)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_keys_of_every_kind_are_logged_by_rekor_v2(kind: str) -> None:
+    key = a_key(kind)
+    how: Document = {"entry": "hashedrekord 0.0.2", "promise": False, "by_key": True}
+    for in_envelope in (True, False):
+        judge(OURS.bundle(CONTENT, key=key, in_envelope=in_envelope, **how), by=verifying(key))
+
+
+def test_an_entry_about_another_hash_than_the_digest_needs_the_file() -> None:
+    key = a_key("rsa")
+    bundle = OURS.bundle(CONTENT, key=key, by_key=True)
+    sha512 = {"algorithm": "sha512", "value": hashlib.sha512(CONTENT).hexdigest()}
+    other = changed(bundle, with_body(lambda b: b["spec"]["data"].update(hash=sha512)))
+    judge(other, by=verifying(key))
+    assert refusal(other, by=verifying(key), artifact=DIGEST_ALONE) is Refusal.CONTENT_NEEDED
+
+
+def test_keys_that_nobody_should_sign_with_are_refused() -> None:
+    small = rsa.generate_private_key(public_exponent=65537, key_size=1024)
+    for unfit in (small, ec.generate_private_key(ec.SECP256K1())):
+        with pytest.raises(ValueError, match="not a public key of a kind"):
+            VerifyingKey.parse_pem(pem(unfit))  # type: ignore[arg-type]
+    leaf = OURS.ca.signer(
+        small.public_key(), names=[x509.UniformResourceIdentifier(NAME)], issuer=ISSUER
+    )
+    bundle = changed(
+        OURS.bundle(CONTENT),
+        set_at("verificationMaterial", "certificate", "rawBytes")(b64(leaf.public_bytes(DER))),
+    )
+    assert refusal(bundle) is Refusal.CERTIFICATE_MALFORMED
+
+
+def test_a_stamper_without_a_root_above_it_vouches_for_nothing() -> None:
+    def without_root(root: Document) -> None:
+        del root["timestampAuthorities"][0]["certChain"]["certificates"][1]
+
+    assert refusal(in_v2(), root=with_root(without_root)) is Refusal.TIMESTAMP_UNTRUSTED
 
 
 @pytest.mark.parametrize("kind", ["p384", "p521", "rsa"])

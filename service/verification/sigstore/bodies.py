@@ -36,6 +36,7 @@ class Signed:
     key: VerifyingKey
     certificate: x509.Certificate | None
     content: UnverifiedMessage | UnverifiedEnvelope
+    signature: bytes
     digests: Mapping[str, bytes]
     """Of the artifact, by hash."""
 
@@ -60,7 +61,7 @@ def check_body(entry: UnverifiedEntry, signed: Signed) -> None:
 def _hashedrekord_v1(spec: Any, signed: Signed) -> None:
     told = spec["data"]["hash"]
     _same_hash(told["algorithm"], bytes.fromhex(told["value"]), signed.digests, "hash")
-    _same(_b64(spec["signature"]["content"]), _signature(signed), "signature")
+    _same(_b64(spec["signature"]["content"]), signed.signature, "signature")
     _same_pem(spec["signature"]["publicKey"]["content"], signed)
 
 
@@ -83,7 +84,7 @@ def _dsse_v1(spec: Any, signed: Signed) -> None:
     # The hash of the envelope is over JSON that nobody keeps, so that nobody can check it.
     bytes.fromhex(spec["envelopeHash"]["value"])
     (only,) = spec["signatures"]
-    _same(_b64(only["signature"]), _signature(signed), "signature")
+    _same(_b64(only["signature"]), signed.signature, "signature")
     _same_pem(only["verifier"], signed)
 
 
@@ -106,7 +107,7 @@ def _intoto_v2(spec: Any, signed: Signed) -> None:
         raise _mismatch("payload type")
     (only,) = inner["signatures"]
     # Rekor encodes what is base64 already once more.
-    _same(_b64(only["sig"]), base64.b64encode(_signature(signed)), "signature")
+    _same(_b64(only["sig"]), base64.b64encode(signed.signature), "signature")
     _same_pem(only["publicKey"], signed)
 
 
@@ -122,16 +123,6 @@ _CHECKS: Final[Mapping[tuple[str, str, type], Callable[[Any, Signed], None]]] = 
 )
 
 
-def _signature(signed: Signed) -> bytes:
-    match signed.content:
-        case UnverifiedMessage(signature=signature):
-            return signature
-        case UnverifiedEnvelope(unverified_signatures=((signature, _), *_)):
-            return signature
-        case _:
-            return b""
-
-
 def _envelope(signed: Signed) -> UnverifiedEnvelope:
     assert isinstance(signed.content, UnverifiedEnvelope)  # noqa: S101 - by the table above
     return signed.content
@@ -142,7 +133,7 @@ def _type(envelope: UnverifiedEnvelope) -> str:
 
 
 def _same_signature_v2(told: Any, signed: Signed) -> None:
-    _same(_b64(told["content"]), _signature(signed), "signature")
+    _same(_b64(told["content"]), signed.signature, "signature")
     verifier = told["verifier"]
     if verifier["keyDetails"] not in signed.key.details:
         raise _mismatch("kind of key")

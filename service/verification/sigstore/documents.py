@@ -180,7 +180,7 @@ def _content(bundle: dict[str, Any]) -> UnverifiedMessage | Envelope:
         raise BundleMalformedError("it holds neither one envelope nor one signed message")
     if message is not None:
         return _message(message)
-    found = envelope_of(envelope)
+    found = envelope_of(envelope or {})
     if len(found.unverified_signatures) != 1 or not found.unverified_signatures[0][0]:
         raise BundleMalformedError("its envelope does not hold exactly one signature")
     return found

@@ -59,10 +59,9 @@ def judge_bundle(
 ) -> Judgement:
     """Return what the bundle proves about the artifact. Raises RefusedError."""
     bundle = parse(content)  # (1)
-    leaf = _leaf(bundle, by)
-    key = by if isinstance(by, VerifyingKey) else _key(leaf)
+    key, leaf = _signer(bundle, by)
     statement = _check_signature(bundle, key, artifact)  # (2)
-    signed = Signed(key, leaf, bundle.content, artifact.digests)
+    signed = Signed(key, leaf, bundle.content, bundle.unverified_signature, artifact.digests)
     times = _check_entries(bundle, signed, root)  # (3)
     times += _stamped(bundle, root)  # (4)
     if leaf is not None and isinstance(by, Identity):  # (5)
@@ -72,23 +71,20 @@ def judge_bundle(
     return Judgement(tuple(times), statement)
 
 
-def _leaf(bundle: UnverifiedSigstoreBundle, by: VerifyingKey | Identity) -> x509.Certificate | None:
+def _signer(
+    bundle: UnverifiedSigstoreBundle, by: VerifyingKey | Identity
+) -> tuple[VerifyingKey, x509.Certificate | None]:
     if isinstance(by, VerifyingKey):
         if not bundle.by_key:
             text = "a certificate has signed it: name its identity and issuer, and no key"
             raise RefusedError(Refusal.IDENTITY_NOT_GIVEN, text)
-        return None
+        return by, None
     if bundle.by_key:
         text = "a key without a certificate has signed it: give the key, and no identity"
         raise RefusedError(Refusal.KEY_NOT_GIVEN, text)
-    return parse_chain(bundle.chain)
-
-
-def _key(leaf: x509.Certificate | None) -> VerifyingKey:
+    leaf = parse_chain(bundle.chain)
     try:
-        if leaf is None:
-            raise ValueError("no certificate")  # noqa: TRY301 - by `_leaf` there is one
-        return VerifyingKey.of_certificate(leaf)
+        return VerifyingKey.of_certificate(leaf), leaf
     except ValueError as error:
         raise RefusedError(Refusal.CERTIFICATE_MALFORMED, str(error)) from error
 

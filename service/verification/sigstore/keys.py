@@ -29,9 +29,9 @@ _HASHES: Final = MappingProxyType(
 )
 _OF_CURVE: Final = MappingProxyType(
     {
-        "secp256r1": ("sha256", "PKIX_ECDSA_P256_SHA_256"),
-        "secp384r1": ("sha384", "PKIX_ECDSA_P384_SHA_384"),
-        "secp521r1": ("sha512", "PKIX_ECDSA_P521_SHA_512"),
+        "secp256r1": ("sha256", "PKIX_ECDSA_P256"),
+        "secp384r1": ("sha384", "PKIX_ECDSA_P384"),
+        "secp521r1": ("sha512", "PKIX_ECDSA_P521"),
     }
 )
 _NO_KEY: Final = "not a public key of a kind that bundles are signed with"
@@ -107,7 +107,8 @@ class VerifyingKey:
         """What a log entry may say that the key is (protobuf-specs, PublicKeyDetails)."""
         match self._key:
             case ec.EllipticCurvePublicKey(curve=curve):
-                return frozenset({_OF_CURVE[curve.name][1]})
+                name = _OF_CURVE[curve.name][1]
+                return frozenset(f"{name}_SHA_{one[3:]}" for one in self.hashes)
             case rsa.RSAPublicKey(key_size=bits):
                 return frozenset({f"PKIX_RSA_PKCS1V15_{bits}_SHA256"})
             case ed25519.Ed25519PublicKey():

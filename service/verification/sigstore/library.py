@@ -71,7 +71,10 @@ def concur(
         trusted = models.TrustedRoot(v1.TrustedRoot.from_json(root.content))
         verifier = Verifier(trusted_root=trusted)
         # Its own policy of both reads the issuer's older extension alone.
-        issuers = [policy.OIDCIssuer(identity.issuer), policy.OIDCIssuerV2(identity.issuer)]
+        issuers: list[policy.VerificationPolicy] = [
+            policy.OIDCIssuer(identity.issuer),
+            policy.OIDCIssuerV2(identity.issuer),
+        ]
         wanted = policy.AllOf([policy.Identity(identity=identity.name), policy.AnyOf(issuers)])
         if isinstance(bundle.content, UnverifiedEnvelope):
             verifier.verify_dsse(read, wanted)
