@@ -14,6 +14,7 @@ from service.authority import HSMCertificateMaker
 from service.bootstrap.acts import performers
 from service.bootstrap.ending import end_this_process
 from service.bootstrap.formats import (
+    payload_forms,
     registry_attachers,
     signature_finders,
     signature_formats,
@@ -27,6 +28,7 @@ from service.bootstrap.tokens_file import TokenSettings
 from service.domain.clock import Clock, SystemClock
 from service.domain.errors import ConfigurationError
 from service.domain.jobs import JobKind
+from service.formats.payloads import PAYLOAD_FORMS
 from service.identity import TokenAuthenticator
 from service.keyring import Keyring, TokenConfig, Vigilance
 from service.metrics import PrometheusMeter, retire_dead
@@ -46,6 +48,7 @@ from service.operations import (
     SeeFindings,
     SignImages,
     SigningJobs,
+    SignPayload,
     Slots,
     TakeMinutes,
     Timestamps,
@@ -170,6 +173,17 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
         authenticator=TokenAuthenticator(store.credentials, clock),
         sign=sign,
         signing_jobs=SigningJobs(store.jobs, store.keys, store.outbox, log.prove),
+        sign_payload=SignPayload(
+            keys=store.keys,
+            registry=registry,
+            policy=lambda: policy().signing,
+            journal=store.journal,
+            cycle=SigningCycle(store.journal, keyring, payload_forms(), renewer, steps),
+            forms=PAYLOAD_FORMS,
+            audit=store.audit,
+            replays=sign.replays,
+            log=log,
+        ),
         verify=VerifyImages(
             store.keys,
             registry,

@@ -9,12 +9,13 @@ from service.domain.outbox import OrderKind
 from service.formats.bundle import BundleFormat
 from service.formats.notation import form as notation
 from service.formats.openpgp.form import OpenPGPFormat
+from service.formats.payloads import PAYLOAD_FORMS
 from service.formats.simplesigning import CosignFormat
 from service.operations.fanout import Fanout
 from service.operations.find_layers import FindLayers
 from service.operations.find_referrers import FindReferrers
 from service.operations.finders import Finder
-from service.ports.formats import SignatureFormat
+from service.ports.formats import SignatureFormat, SignedForm
 from service.ports.proofs import ProofsOfTime
 from service.ports.registry import Attacher
 from service.registry import (
@@ -38,6 +39,11 @@ def signature_formats() -> Mapping[str, SignatureFormat]:
         OpenPGPFormat(),
     )
     return {form.name: form for form in formats}
+
+
+def payload_forms() -> Mapping[str, SignedForm]:
+    """Return what foreign tools hand over, by the names under which it is on record."""
+    return {form.name: form for form in PAYLOAD_FORMS.values()}
 
 
 def registry_attachers(client: OCIClient, clock: Clock) -> Mapping[OrderKind, Attacher]:

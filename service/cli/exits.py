@@ -35,6 +35,8 @@ EXITS: Final = MappingProxyType(
         errors.TagDigestMismatchError: Exit.VERDICT_IS_NO,
         errors.ImageNotFoundError: Exit.USAGE,
         errors.DescriptorMismatchError: Exit.USAGE,
+        errors.PayloadNotSignableError: Exit.USAGE,
+        errors.PredicateNotAllowedError: Exit.USAGE,
         errors.IndexNotFollowedError: Exit.USAGE,
         errors.UnsupportedFormatError: Exit.USAGE,
         errors.IdempotencyKeyReusedError: Exit.USAGE,

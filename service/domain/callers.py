@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
+
+SIGN_PAYLOAD: Final = "sign-payload"
+"""The right to have payloads signed that name no repository, with the keys of the credential."""
 
 
 class Role(StrEnum):

@@ -181,6 +181,27 @@ class UnsupportedFormatError(ServiceError):
     )
 
 
+class PayloadNotSignableError(ServiceError):
+    code = "payload-not-signable"
+    title = "These bytes are not signed"
+    cause = (
+        "What a plug-in hands over must be cosign's simple signing, the encoding of an in-toto "
+        "statement, or what a Notary Project envelope signs, about exactly one sha256 digest. "
+        "There is no call that signs anything else."
+    )
+    cure = "Sign with a tool that makes one of these; `POST /v1/signatures` signs images by itself."
+
+
+class PredicateNotAllowedError(ServiceError):
+    code = "predicate-not-allowed"
+    title = "A key of this purpose does not sign this"
+    cause = (
+        "Keys of purpose `image` sign images and nothing else, keys of purpose `attestation` every "
+        "other statement: cosign takes any statement by a key for a signature of the image."
+    )
+    cure = "Use a key of the other purpose; `sealwright keys list` shows what each is for."
+
+
 class IndexNotFollowedError(ServiceError):
     code = "index-not-followed"
     title = "The manifests of the index cannot all be reached"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 from service.domain.digests import Digest
 from service.domain.errors import InvalidReferenceError
@@ -110,3 +110,7 @@ class Reference:
         tag = f":{self.tag}" if self.tag is not None else ""
         digest = f"@{self.digest}" if self.digest is not None else ""
         return f"{self.repository}{tag}{digest}"
+
+
+NO_REPOSITORY: Final = Repository("", "")
+"""On record for what names none; no reference is parsed to it."""

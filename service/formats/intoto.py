@@ -51,6 +51,7 @@ class UnverifiedStatement:
     unverified_predicate_type: str
     unverified_subjects: tuple[UnverifiedSubject, ...]
     unverified_type: str
+    unverified_predicate: Mapping[str, Any] | None = None
 
 
 def signing_statement(
@@ -101,6 +102,7 @@ def parse_statement(payload: bytes) -> UnverifiedStatement:
         _text(top.get("predicateType", "")),
         tuple(_subject(entry) for entry in subjects),
         _text(top.get("_type")),
+        top.get("predicate"),
     )
 
 

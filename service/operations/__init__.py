@@ -19,6 +19,7 @@ from service.operations.quorum_policy import QuorumPolicy
 from service.operations.readiness import Readiness, ReadinessPart
 from service.operations.records import Records
 from service.operations.sign import SignImages
+from service.operations.sign_payload import SignPayload
 from service.operations.signing_jobs import SigningJobs
 from service.operations.slots import Slots
 from service.operations.timestamps import Timestamps
@@ -43,6 +44,7 @@ __all__ = [
     "Records",
     "SeeFindings",
     "SignImages",
+    "SignPayload",
     "SigningJobs",
     "Slots",
     "TakeMinutes",
@@ -60,6 +62,7 @@ class Operations:
     authenticator: Authenticator
     sign: SignImages
     signing_jobs: SigningJobs
+    sign_payload: SignPayload
     verify: VerifyImages
     keys: Keys
     custody: Custody

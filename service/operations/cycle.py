@@ -19,7 +19,7 @@ from service.domain.limits import INTENT_LEASE_SECONDS, ORDER_LEASE_SECONDS
 from service.domain.signing import Intent, Outcome
 from service.operations.renewal import LeaseRenewer
 from service.operations.units import Unit
-from service.ports.formats import SignatureFormat
+from service.ports.formats import SignedForm
 from service.ports.hsm import Signer, ToSign
 from service.ports.steps import StepObserver
 from service.ports.store import Completed, SigningJournal
@@ -40,7 +40,7 @@ class Run:
 class SigningCycle:
     journal: SigningJournal
     signer: Signer
-    formats: Mapping[str, SignatureFormat]
+    formats: Mapping[str, SignedForm]
     renewer: LeaseRenewer
     steps: StepObserver
 
@@ -150,12 +150,12 @@ class SigningCycle:
             subject=unit.subject,
         )
 
-    def _form(self, unit: Unit) -> SignatureFormat:
+    def _form(self, unit: Unit) -> SignedForm:
         return self.formats[unit.statement.format]
 
 
 def _check_signature(
-    form: SignatureFormat, unit: Unit, signature: bytes, *, steps: StepObserver
+    form: SignedForm, unit: Unit, signature: bytes, *, steps: StepObserver
 ) -> None:
     steps.reached(7)
     # (8) Against the pinned public key and the item's own digest, by the format's rules.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.domain.callers import Caller, Role
+from service.domain.callers import SIGN_PAYLOAD, Caller, Role
 from service.domain.keys import Key, Purpose
 from service.domain.references import Reference, Repository
 from service.policy.decisions import Allow, Decision, Deny, all_of
@@ -40,6 +40,32 @@ def may_sign(
             _pinned(policy, pinned=pinned),
         )
     )
+
+
+def may_sign_payloads(caller: Caller, *, key: str) -> Decision:
+    """Decide whether the caller may have any payload of a foreign tool signed with this key."""
+    return all_of((_role(caller), _key(caller, key)))
+
+
+def may_sign_payload(
+    policy: SigningPolicy, caller: Caller, repository: Repository | None, *, key: str
+) -> Decision:
+    """Decide whether the caller may have a payload signed that names this repository, or none.
+
+    One that names none may be about an image of any repository. So it takes a right of its own,
+    and a policy that asks something of the repository or of the image there says no.
+    """
+    answers = [may_sign_payloads(caller, key=key)]
+    if repository is not None:
+        answers += [_repository(caller, repository), _covered(policy, repository)]
+        return all_of(answers)
+    if SIGN_PAYLOAD not in caller.rights:
+        text = f"the payload names no repository, and the credential has no right {SIGN_PAYLOAD}"
+        answers.append(Deny((text,)))
+    if policy.repositories is not None or policy.must_exist:
+        text = "the payload names no repository, and the policy asks which it is"
+        answers.append(Deny((text,)))
+    return all_of(answers)
 
 
 def usable_keys(caller: Caller, keys: tuple[Key, ...], purpose: Purpose) -> tuple[Key, ...]:

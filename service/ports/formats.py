@@ -16,38 +16,22 @@ from service.domain.references import Reference, Repository
 from service.domain.signing import Attachable, Signature, Statement
 
 
-class SignatureFormat(Protocol):
-    name: str
+class SignedForm(Protocol):
+    """What steps 6 to 9 of the signing cycle ask of bytes that are fixed."""
 
-    kind: OrderKind
-    """What kind of order brings its signatures to their place."""
+    @property
+    def name(self) -> str: ...
 
-    signs_descriptor: bool
-    """Whether media type and size of the image are signed: they must then be known."""
+    @property
+    def kind(self) -> OrderKind | None:
+        """What kind of order brings its signatures to their place; None: the caller does."""
+        ...
 
     def scheme(self, version: KeyVersion) -> Scheme:
         """Return the one scheme that the format's verifiers accept of this key version.
 
         Raises:
             UnsupportedFormatError: they accept none, with the reason.
-        """
-        ...
-
-    def default_identity(self, repository: Repository, reference: Reference) -> str:
-        """Return the name that a signature claims if the caller gives none.
-
-        `reference` is what the caller wrote; for a child of an index it is the index's.
-        """
-        ...
-
-    def payload(self, statement: Statement, *, version: KeyVersion, at: datetime) -> bytes:
-        """Fix what is signed (step 5): the bytes that are recorded and answered.
-
-        `at` is for formats that sign a time. Where one signature stands for the statement
-        already, its own payload stays.
-
-        Raises:
-            InvalidRequestError: no verifier could read it.
         """
         ...
 
@@ -75,6 +59,33 @@ class SignatureFormat(Protocol):
         self, payload: bytes, signature: bytes, *, public_key: bytes, scheme: Scheme
     ) -> bytes:
         """Return the exact bytes of the leaf that the log will hold."""
+        ...
+
+
+class SignatureFormat(SignedForm, Protocol):
+    name: str
+
+    kind: OrderKind
+
+    signs_descriptor: bool
+    """Whether media type and size of the image are signed: they must then be known."""
+
+    def default_identity(self, repository: Repository, reference: Reference) -> str:
+        """Return the name that a signature claims if the caller gives none.
+
+        `reference` is what the caller wrote; for a child of an index it is the index's.
+        """
+        ...
+
+    def payload(self, statement: Statement, *, version: KeyVersion, at: datetime) -> bytes:
+        """Fix what is signed (step 5): the bytes that are recorded and answered.
+
+        `at` is for formats that sign a time. Where one signature stands for the statement
+        already, its own payload stays.
+
+        Raises:
+            InvalidRequestError: no verifier could read it.
+        """
         ...
 
     def stamped(self, signature: bytes, scheme: Scheme) -> bytes | None:

@@ -20,7 +20,9 @@ from service.domain.keys import Key, KeyVersion
 from service.domain.log import LogProof
 from service.domain.outbox import AttachmentStatus, OrderStatus
 from service.domain.pages import Page
+from service.domain.payloads import SignedPayload
 from service.domain.public_keys import public_key
+from service.domain.references import NO_REPOSITORY, Repository
 from service.domain.signing import Artifact, Signature, Timestamp, UnknownOutcome
 from service.ports.hsm import TokenMechanism, TokenStatus
 from service.web.schemas.signing import OUTCOME_UNKNOWN
@@ -39,6 +41,10 @@ def _moment(value: datetime | None) -> str | None:
 
 def _text(value: Digest | None) -> str | None:
     return None if value is None else f"sha256:{value.hex}"
+
+
+def _named(value: Repository) -> str | None:
+    return None if value == NO_REPOSITORY else str(value)
 
 
 def page(found: Page[T], dump: Callable[[T], JSONObject]) -> JSONObject:
@@ -86,12 +92,29 @@ def log_proof(proof: LogProof) -> JSONObject:
     }
 
 
+def signed_payload(made: SignedPayload) -> JSONObject:
+    signature = made.signature
+    statement = signature.statement
+    return {
+        "id": signature.id,
+        "key": statement.key,
+        "key_version": statement.version,
+        "algorithm": signature.scheme,
+        "encoding": made.encoding,
+        "digest": str(statement.digest),
+        "signature": _base64(made.value),
+        "certificate_chain": [_base64(der) for der in made.chain],
+        "created_at": rfc3339(signature.created_at),
+        "log": None if signature.log is None else log_proof(signature.log),
+    }
+
+
 def signature(made: Signature) -> JSONObject:
     """Return a signature as the record shows it."""
     statement = made.statement
     return {
         **made_signature(made),
-        "repository": str(statement.repository),
+        "repository": _named(statement.repository),
         "digest": str(statement.digest),
         "identity": statement.identity,
         "annotations": dict(statement.annotations),
@@ -107,7 +130,7 @@ def unknown_outcome(found: UnknownOutcome) -> JSONObject:
         "format": statement.format,
         "key": statement.key,
         "key_version": statement.version,
-        "repository": str(statement.repository),
+        "repository": _named(statement.repository),
         "digest": str(statement.digest),
         "identity": statement.identity,
         "caller": found.credential_id,

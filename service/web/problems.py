@@ -44,6 +44,8 @@ STATUS: Final = MappingProxyType(
         errors.TagDigestMismatchError: HTTPStatus.UNPROCESSABLE_ENTITY,
         errors.ImageNotFoundError: HTTPStatus.UNPROCESSABLE_ENTITY,
         errors.DescriptorMismatchError: HTTPStatus.UNPROCESSABLE_ENTITY,
+        errors.PayloadNotSignableError: HTTPStatus.UNPROCESSABLE_ENTITY,
+        errors.PredicateNotAllowedError: HTTPStatus.UNPROCESSABLE_ENTITY,
         errors.IndexNotFollowedError: HTTPStatus.UNPROCESSABLE_ENTITY,
         errors.UnsupportedFormatError: HTTPStatus.UNPROCESSABLE_ENTITY,
         errors.IdempotencyKeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,

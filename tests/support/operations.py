@@ -35,6 +35,7 @@ from service.domain.errors import (
     KeyNotAdoptableError,
     KeyNotFoundError,
     KeyUnprotectedError,
+    PayloadNotSignableError,
     PublicKeyTakenError,
     RequestInProgressError,
     ServiceError,
@@ -62,8 +63,9 @@ from service.domain.lifecycle import Move, NewVersion
 from service.domain.log import LogName, SignedHead, Tree
 from service.domain.outbox import AttachmentStatus, OrderKind, OrderState, OrderStatus
 from service.domain.pages import Page, PageRequest
+from service.domain.payloads import PayloadRequest, SignedPayload
 from service.domain.quorum import QuorumRules
-from service.domain.references import Reference, Repository
+from service.domain.references import NO_REPOSITORY, Reference, Repository
 from service.domain.signing import (
     Artifact,
     Attachment,
@@ -77,6 +79,7 @@ from service.domain.signing import (
 from service.domain.tokens import new_token
 from service.domain.verdicts import ImageVerdict, Reason, ReasonCode, SignatureVerdict, Verdict
 from service.domain.withdrawals import WithdrawalList
+from service.formats import payloads
 from service.identity import TokenAuthenticator
 from service.operations import (
     Approvals,
@@ -756,6 +759,48 @@ class SoftwareSigning:
         return Artifact(tag, None, MANIFEST, b'{"layers":[]}', (signature.payload, b"{}"))
 
 
+class SoftwarePayloads:
+    """Signs payloads with a key in memory, if they can be read."""
+
+    def __init__(self, catalog: MemoryCatalog) -> None:
+        self.catalog = catalog
+        self.requests: list[tuple[PayloadRequest, str | None, str]] = []
+        self._private = ec.generate_private_key(ec.SECP256R1())
+
+    def __call__(
+        self,
+        caller: Caller,
+        request: PayloadRequest,
+        *,
+        idempotency_key: str | None,
+        body_hash: str,
+    ) -> SignedPayload:
+        self.requests.append((request, idempotency_key, body_hash))
+        if self.catalog.get(request.key) is None:
+            raise KeyNotFoundError(f"there is no key {request.key!r}")
+        if caller.role is not Role.BUILDER:
+            raise ForbiddenError(f"the role {caller.role} does not sign")
+        try:
+            claim = payloads.read(request.encoding, request.unverified_payload)
+        except payloads.PayloadMalformedError as error:
+            raise PayloadNotSignableError(str(error)) from error
+        form = payloads.PAYLOAD_FORMS[request.encoding]
+        scheme = Scheme.ECDSA_P256_SHA256
+        value = self._private.sign(request.unverified_payload, ec.ECDSA(hashes.SHA256()))
+        made = Signature(
+            id=new_id("sig"),
+            statement=Statement(form.name, request.key, 1, NO_REPOSITORY, claim.digest, ""),
+            scheme=scheme,
+            payload=claim.content,
+            signature=value,
+            log_entry=b"{}",
+            created_at=SystemClock().now(),
+            credential_id=caller.credential_id,
+            public_key=spki(self._private.public_key()),
+        )
+        return SignedPayload(request.encoding, made, form.value(value, scheme), (b"leaf", b"root"))
+
+
 def failure(code: str) -> ServiceError:
     kind = by_code(code)
     if kind is None:
@@ -894,6 +939,7 @@ def new_world(*, release_key: bool = True, allow_extractable: bool = False) -> W
         authenticator=TokenAuthenticator(book, clock),
         sign=cast("Any", signing),
         signing_jobs=SigningJobs(jobs, catalog, cast("Any", journal), cast("Any", NoLog().prove)),
+        sign_payload=cast("Any", SoftwarePayloads(catalog)),
         verify=cast("Any", NamedVerdicts()),
         keys=Keys(catalog, tokens),
         custody=Custody(acts, catalog, audit, clock),

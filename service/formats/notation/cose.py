@@ -92,9 +92,21 @@ def payload_of(message: bytes) -> bytes:
     Raises:
         EnvelopeMalformedError: it is none.
     """
+    return read_message(message)[1]
+
+
+def read_message(message: bytes) -> tuple[Scheme, bytes]:
+    """Return how a Sig_structure is to be signed, and the payload inside it.
+
+    Raises:
+        EnvelopeMalformedError: it is none.
+    """
     protected, payload = _parts(message)
-    _protected(protected)
-    return payload
+    headers = _protected(protected)
+    _parsed(headers.get(_TIME))
+    if _EXPIRY in headers:
+        _parsed(headers[_EXPIRY])
+    return _SCHEMES[headers[_ALG]], payload
 
 
 def parse(content: bytes) -> UnverifiedEnvelope:

@@ -125,11 +125,9 @@ def require_headers(
     ignored, one that is not there could never be understood.
     """
     listed = critical if isinstance(critical, list) else []
-    whole = len(listed) == len(wanted) and all(each in wanted for each in listed)
-    require(
-        whole and len(set(listed)) == len(wanted),
-        "the critical headers are not those that are there",
-    )
+    texts = [each for each in listed if isinstance(each, str)]
+    whole = len(listed) == len(wanted) and len(texts) == len(listed) and set(texts) == wanted
+    require(whole, "the critical headers are not those that are there")
     require(content_type == PAYLOAD_MEDIA_TYPE, "the payload is of another type")
     require(signing_scheme == SIGNING_SCHEME, f"the signing scheme is not {SIGNING_SCHEME}")
 

@@ -98,12 +98,26 @@ def payload_of(message: bytes) -> bytes:
     Raises:
         EnvelopeMalformedError: it is none.
     """
+    return read_message(message)[1]
+
+
+def read_message(message: bytes) -> tuple[Scheme, bytes]:
+    """Return how a signing input is to be signed, and the payload inside it.
+
+    Raises:
+        EnvelopeMalformedError: it is none.
+    """
     try:
         protected, _, payload = message.decode("ascii").partition(".")
-    except UnicodeDecodeError as error:
+        headers = _protected(protected)
+    except EnvelopeMalformedError:
+        raise
+    except ValueError as error:
         raise EnvelopeMalformedError("not a signing input") from error
-    _protected(protected)
-    return _decode(payload)
+    _parsed(headers.get(_TIME))
+    if _EXPIRY in headers:
+        _parsed(headers[_EXPIRY])
+    return _SCHEMES[headers["alg"]], _decode(payload)
 
 
 def parse(content: bytes) -> UnverifiedEnvelope:
@@ -171,10 +185,13 @@ def _moment(at: datetime) -> str:
     return whole_seconds(at).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _parsed(text: str) -> datetime:
-    if not _MOMENT.fullmatch(text):
+def _parsed(text: object) -> datetime:
+    if not isinstance(text, str) or not _MOMENT.fullmatch(text):
         raise EnvelopeMalformedError("a time is not RFC 3339 in whole seconds of UTC")
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    try:
+        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise EnvelopeMalformedError("there is no such time") from error
 
 
 def _encode(raw: bytes) -> str:

@@ -19,6 +19,7 @@ from service.web.api import (
     metrics,
     minutes,
     outbox,
+    payloads,
     policy,
     problems,
     rekor,
@@ -34,6 +35,7 @@ from service.web.api import (
 RESOURCES = (
     signatures.routes,
     signing_jobs.routes,
+    payloads.routes,
     verifications.routes,
     keys.routes,
     certificates.routes,

@@ -274,7 +274,11 @@ class SignatureSchema(MadeSignatureSchema):
     class Meta:
         exclude = ("artifact",)
 
-    repository = fields.String(required=True, metadata=about("With the registry's host."))
+    repository = fields.String(
+        required=True,
+        allow_none=True,
+        metadata=about("With the registry's host; null where a plug-in's payload names none."),
+    )
     digest = fields.String(required=True, metadata=about("What was signed."))
     identity = fields.String(required=True, metadata=about("The name that it claims."))
     annotations = fields.Dict(
@@ -292,7 +296,11 @@ class UnknownOutcomeSchema(Schema):
     format = fields.String(required=True, metadata=about("The format it was to have."))
     key = fields.String(required=True, metadata=about("Name of the key."))
     key_version = fields.Integer(required=True, metadata=about("Version of the key."))
-    repository = fields.String(required=True, metadata=about("With the registry's host."))
+    repository = fields.String(
+        required=True,
+        allow_none=True,
+        metadata=about("With the registry's host; null where a plug-in's payload names none."),
+    )
     digest = fields.String(required=True, metadata=about("What was to be signed."))
     identity = fields.String(required=True, metadata=about("The name it was to claim."))
     caller = fields.String(required=True, metadata=about("Id of the credential that asked."))
