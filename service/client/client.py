@@ -8,7 +8,7 @@ one makes nothing twice. Everything else is sent once.
 from __future__ import annotations
 
 import secrets
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -58,6 +58,13 @@ class SealwrightClient:
 
     def signing_job(self, job_id: str) -> JSONObject:
         return self._object("GET", f"/v1/signature-jobs/{_part(job_id)}")
+
+    def sign_payload(self, key: str, encoding: str, payload: bytes) -> JSONObject:
+        """Have signed what another tool has made; see `POST /v1/keys/{name}/payload-signatures`."""
+        headers = {"Idempotency-Key": secrets.token_urlsafe(24)}
+        body = {"encoding": encoding, "payload": b64encode(payload).decode()}
+        path = f"/v1/keys/{_part(key)}/payload-signatures"
+        return self._send("POST", path, body=body, headers=headers, repeat=True).json()
 
     def verify(self, references: Sequence[str], *, recursive: bool = False) -> JSONObject:
         images = [{"reference": reference} for reference in references]
