@@ -20,6 +20,7 @@ from benchmarks.calls import API
 from benchmarks.ceilings import BenchmarkError, compile_raw
 from benchmarks.report import ATTACH, BATCH, SINGLE, Report, Row
 from benchmarks.rows import Bench, Result, Times
+from benchmarks.starts import starts
 
 ROUNDS: Final = 3
 MAX_SECONDS: Final = 170.0  # no round is begun that would probably end later
@@ -91,7 +92,7 @@ def measure(rounds: int, times: Times, *, max_seconds: float) -> Report:
                     f"round {number + 1}: {batch[-1].ratio:.2f} of COMP, {single[-1].ratio:.2f} of "
                     f"an empty answer, {attach[-1].ratio:.2f} of bare uploads"
                 )
-    return Report((Row(BATCH, batch), Row(SINGLE, single), Row(ATTACH, attach)), memory)
+    return Report((Row(BATCH, batch), Row(SINGLE, single), Row(ATTACH, attach)), memory, starts())
 
 
 def _progress(text: str) -> None:

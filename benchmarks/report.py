@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any, Final
 
 from benchmarks.rows import Result
+from benchmarks.starts import Start
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class Report:
 
     rows: Sequence[Row]
     mebibytes: Sequence[float]
+    starts: Sequence[Start] = ()
 
     def lines(self) -> Sequence[str]:
         rounds = len(self.mebibytes)
@@ -76,6 +78,8 @@ class Report:
         if large:
             readings = ", ".join(f"{value:.0f}" for value in self.mebibytes)
             out.append(f"\nShort: memory: {readings} MiB after the rounds.")
+        if self.starts:
+            out += ["", *(start.line() for start in self.starts)]
         return out
 
     def as_json(self) -> Mapping[str, Any]:
@@ -87,6 +91,10 @@ class Report:
                 "after_each_round": list(self.mebibytes),
                 "falls_short": self._too_large(),
             },
+            "plugins": [
+                {"program": start.program, "seconds": start.seconds, "of_bare": start.ratio}
+                for start in self.starts
+            ],
         }
 
     def _too_large(self) -> bool:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
 from types import MappingProxyType
 from typing import IO, Any, Final
 
@@ -80,6 +79,9 @@ def _commanded(name: str, request: IO[bytes]) -> JSONObject:
 
 
 def _metadata(asked: Mapping[str, Any]) -> JSONObject:
+    # Imported here: it costs as much as everything else, and signing has no use for it.
+    from importlib.metadata import version  # noqa: PLC0415
+
     return {
         "name": "sealwright",
         "description": "Signs with keys that never leave the HSM of a Sealwright service",

@@ -30,4 +30,8 @@ def test_a_tiny_run_measures_every_row_and_leaves_nothing_behind(tmp_path: Path)
         assert row["reason"]
         assert row["name"] in done.stdout
     assert told["worker_mebibytes"]["after_each_round"][0] > 0
+    assert len(told["plugins"]) == 2
+    for start in told["plugins"]:
+        assert start["of_bare"] > 0
+        assert f"{start['program']} starts in" in done.stdout
     assert list(temporary.iterdir()) == []
