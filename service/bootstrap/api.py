@@ -23,7 +23,7 @@ from service.bootstrap.log import build_log
 from service.bootstrap.policy_file import PolicyFile
 from service.bootstrap.secrets import own_secret
 from service.bootstrap.settings import Settings, name_metrics_directory
-from service.bootstrap.timestamps import build_stamping
+from service.bootstrap.timestamps import build_proofs, build_stamping
 from service.bootstrap.tokens_file import TokenSettings
 from service.domain.clock import Clock, SystemClock
 from service.domain.errors import ConfigurationError
@@ -70,7 +70,6 @@ from service.operations.log import (
     TrustedLogs,
 )
 from service.operations.prepare import PrepareItems
-from service.operations.proofs import RecordedProofs
 from service.operations.quorum import Quorum
 from service.operations.renewal import LeaseRenewer
 from service.operations.replay import Replays
@@ -187,7 +186,7 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
         verify=VerifyImages(
             store.keys,
             registry,
-            signature_finders(registry, RecordedProofs(store.journal), reading, clock),
+            signature_finders(registry, build_proofs(store), reading, clock),
             verifying,
             children,
         ),

@@ -6,11 +6,21 @@ from collections.abc import Mapping, Sequence
 
 from service.bootstrap.settings import Settings
 from service.domain.clock import Clock
+from service.domain.keys import Purpose
 from service.operations import Timestamps
 from service.operations.joint import Joint
+from service.operations.proofs import (
+    AnyProof,
+    PromisedProofs,
+    RecordedProofs,
+    StampedProofs,
+    own_authority,
+)
 from service.operations.stamp import StampSignatures
 from service.ports.formats import SignatureFormat
+from service.ports.proofs import ProofsOfTime
 from service.store import Store
+from service.verification.stamps import TrustedAuthority
 
 
 def build_stamping(
@@ -32,3 +42,11 @@ def build_stamping(
         book=store.timestamps,
         clock=clock,
     )
+
+
+def build_proofs(store: Store) -> ProofsOfTime:
+    def authorities() -> Sequence[TrustedAuthority]:
+        return [own_authority(store.keys.trusted_by_purpose(Purpose.TIMESTAMP))]
+
+    kinds = (RecordedProofs(store.journal), StampedProofs(authorities), PromisedProofs(store.keys))
+    return AnyProof(kinds)

@@ -94,7 +94,7 @@ _FAILURE_NAMES: Final = MappingProxyType(
 )
 
 
-class _Response(core.Sequence):  # type: ignore[misc]  # untyped
+class TimestampResponse(core.Sequence):  # type: ignore[misc]  # untyped
     """TimeStampResp (RFC 3161, 2.4.2); in asn1crypto's own the token is not optional."""
 
     _fields: ClassVar[list[Any]] = [
@@ -231,7 +231,7 @@ def reply(
 
 def rejection(refused: QueryRefusedError) -> bytes:
     """Return the DER TimeStampResp that says why there is no token."""
-    answer: bytes = _Response(
+    answer: bytes = TimestampResponse(
         {
             "status": {
                 "status": "rejection",
@@ -250,7 +250,7 @@ def token_of(answer: bytes) -> bytes:
         ValueError: it is no reply, or one without a token.
     """
     try:
-        response = _Response.load(answer, strict=True)
+        response = TimestampResponse.load(answer, strict=True)
         status = response["status"]["status"].native
         found = response["time_stamp_token"]
         token: bytes = b"" if isinstance(found, core.Void) else found.dump()

@@ -1,17 +1,24 @@
-"""Proof by our own record: step 9 has committed the signature, with the database's time."""
+"""What proves when a signature was made: our own record, time stamps, promises of the log."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from service.domain.keys import KeyVersion, Purpose
 from service.domain.public_keys import public_key
-from service.ports.proofs import ProvenTime, VerifiedSignature
-from service.ports.store import SigningJournal
+from service.ports.proofs import ProofsOfTime, ProvenTime, VerifiedSignature
+from service.ports.store import KeyCatalog, SigningJournal
+from service.verification.promises import PromiseInvalidError, check_promise
+from service.verification.stamps import StampInvalidError, TrustedAuthority, check_stamp
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedProofs:
-    """Holds for exactly the payload and the signature on record, however that is encoded."""
+    """Proof by our own record: step 9 has committed the signature, with the database's time.
+
+    Holds for exactly the payload and the signature on record, however that is encoded.
+    """
 
     journal: SigningJournal
 
@@ -28,3 +35,72 @@ class RecordedProofs:
         if not moments:
             return None
         return ProvenTime(min(moments), "the service's own record")
+
+
+@dataclass(frozen=True, slots=True)
+class StampedProofs:
+    """Proof by time stamps of authorities that are trusted now."""
+
+    authorities: Callable[[], Sequence[TrustedAuthority]]
+
+    def earliest(self, made: VerifiedSignature) -> ProvenTime | None:
+        evidence = made.evidence
+        if not evidence.unverified_stamps:
+            return None
+        authorities = self.authorities()
+        proven = []
+        for token in evidence.unverified_stamps:
+            try:
+                stamp = check_stamp(token, evidence.stamped, authorities, nonce=None)
+            except StampInvalidError:
+                continue
+            proven.append(ProvenTime(stamp.at, f"a time stamp of {stamp.authority}"))
+        return min(proven, key=lambda one: one.moment, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class PromisedProofs:
+    """Proof by a signed entry timestamp of our own log."""
+
+    keys: KeyCatalog
+
+    def earliest(self, made: VerifiedSignature) -> ProvenTime | None:
+        evidence = made.evidence
+        if not evidence.unverified_promises:
+            return None
+        # Who holds a key that was compromised can promise any time.
+        logs = [v for v in self.keys.trusted_by_purpose(Purpose.LOG) if v.trusted]
+        proven = []
+        for promise in evidence.unverified_promises:
+            try:
+                moment = check_promise(promise, evidence.bodies, logs)
+            except PromiseInvalidError:
+                continue
+            proven.append(ProvenTime(moment, "the transparency log"))
+        return min(proven, key=lambda one: one.moment, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class AnyProof:
+    """The earliest of what several kinds of proof prove."""
+
+    kinds: Sequence[ProofsOfTime]
+
+    def earliest(self, made: VerifiedSignature) -> ProvenTime | None:
+        proven = [found for kind in self.kinds if (found := kind.earliest(made)) is not None]
+        return min(proven, key=lambda one: one.moment, default=None)
+
+
+def own_authority(versions: Sequence[KeyVersion]) -> TrustedAuthority:
+    """Return our own authority, by the trusted versions of keys for time stamps.
+
+    Its keys are named, because one root vouches for them and for others: whoever holds one that
+    was compromised can stamp any time.
+    """
+    chains = [(v.public_key, v.chain.certificates) for v in versions if v.trusted and v.chain]
+    return TrustedAuthority(
+        "this service",
+        tuple(dict.fromkeys(chain[-1] for _, chain in chains)),
+        keys=frozenset(key for key, _ in chains),
+        between=tuple(dict.fromkeys(each for _, chain in chains for each in chain[1:-1])),
+    )

@@ -6,12 +6,36 @@ the private key could have made later.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from service.domain.digests import Digest
 from service.domain.keys import KeyVersion
+from service.domain.log import Promise
+
+
+@dataclass(frozen=True, slots=True)
+class UnverifiedPromise:
+    """A signed entry timestamp as it was found, with the entry that it is for."""
+
+    body: bytes
+    index: int
+    promise: Promise
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was found beside a signature and may prove its time; nothing in it is checked.
+
+    `stamps` are tokens (ContentInfo), which must be over `stamped`. `bodies`: an entry of the
+    log is about the signature if it has exactly one of these.
+    """
+
+    stamped: bytes = b""
+    unverified_stamps: tuple[bytes, ...] = ()
+    bodies: frozenset[bytes] = frozenset()
+    unverified_promises: tuple[UnverifiedPromise, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +48,7 @@ class VerifiedSignature:
     payload: bytes
     signature: bytes
     """As it was found: ECDSA has two encodings, and two values of s, for each."""
+    evidence: Evidence = field(default_factory=Evidence)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,13 +22,16 @@ from service.formats.intoto import (
     StatementMalformedError,
     parse_statement,
 )
-from service.ports.proofs import ProofsOfTime, VerifiedSignature
+from service.ports.proofs import Evidence, ProofsOfTime, VerifiedSignature
+from service.translog import rekor
 from service.verification.bundles import (
     LAYER_PREFIX,
     BundleMalformedError,
+    UnverifiedBundle,
     UnverifiedEnvelope,
     parse_bundle,
 )
+from service.verification.evidence import promises_of_bundle, stamps_of_bundle
 from service.verification.referrers import Judged, UnverifiedReferrer
 from service.verification.signers import signer_of
 from service.verification.trust import trust
@@ -71,7 +74,7 @@ class BundleJudge:
             return Judged(_fails(ReasonCode.BUNDLE_MALFORMED, text), counts_as_bundle=True)
         envelope = bundle.envelope
         signer, verdict = (
-            self._by_key(envelope, subject, keys)
+            self._by_key(bundle, envelope, subject, keys)
             if bundle.by_public_key
             else (None, _fails(ReasonCode.UNTRUSTED_KEY, "no certificate is trusted here"))
         )
@@ -80,7 +83,11 @@ class BundleJudge:
         return Judged(counted, counts_as_bundle=True, signer=signer)
 
     def _by_key(
-        self, envelope: UnverifiedEnvelope, subject: Digest, keys: Sequence[KeyVersion]
+        self,
+        bundle: UnverifiedBundle,
+        envelope: UnverifiedEnvelope,
+        subject: Digest,
+        keys: Sequence[KeyVersion],
     ) -> tuple[KeyVersion | None, SignatureVerdict]:
         fault = _fault(envelope)
         if fault is not None:
@@ -97,7 +104,8 @@ class BundleJudge:
         if signer is None:
             text = "it does not verify under any key that is trusted here"
             return None, _fails(ReasonCode.UNTRUSTED_KEY, text)
-        made = VerifiedSignature(signer, subject, payload, signature)
+        evidence = _evidence(bundle, envelope, signer)
+        made = VerifiedSignature(signer, subject, payload, signature, evidence)
         return signer, self._by_signer(made)
 
     def _by_signer(self, made: VerifiedSignature) -> SignatureVerdict:
@@ -117,6 +125,20 @@ class BundleJudge:
             version=made.version.version,
             identity=about.unverified_name,
         )
+
+
+def _evidence(
+    bundle: UnverifiedBundle, envelope: UnverifiedEnvelope, signer: KeyVersion
+) -> Evidence:
+    payload = envelope.unverified_payload
+    signature, _ = envelope.unverified_signatures[0]
+    body = rekor.dsse(dsse.envelope(payload, signature), payload, signature, signer.public_key)
+    return Evidence(
+        stamped=signature,
+        unverified_stamps=tuple(stamps_of_bundle(bundle.unverified_stamps)),
+        bodies=frozenset({body}),
+        unverified_promises=tuple(promises_of_bundle(bundle.unverified_entries)),
+    )
 
 
 def _is_attestation(envelope: UnverifiedEnvelope) -> bool:

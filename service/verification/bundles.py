@@ -87,6 +87,9 @@ class UnverifiedBundle:
 
     by_public_key: bool
     envelope: UnverifiedEnvelope | None
+    unverified_entries: tuple[Mapping[str, Any], ...] = ()
+    """Of a log, as they stand in the bundle; and so the stamps."""
+    unverified_stamps: tuple[Mapping[str, Any], ...] = ()
 
 
 def parse_bundle(content: bytes) -> UnverifiedBundle:
@@ -109,8 +112,12 @@ def parse_bundle(content: bytes) -> UnverifiedBundle:
     envelope, message = bundle.get("dsseEnvelope"), bundle.get("messageSignature")
     if (envelope is None) == (message is None):
         raise BundleMalformedError("it holds neither one envelope nor one signed message")
+    stamps = (material.get("timestampVerificationData") or {}).get("rfc3161Timestamps") or []
     return UnverifiedBundle(
-        kinds == ["publicKey"], None if envelope is None else envelope_of(envelope)
+        kinds == ["publicKey"],
+        None if envelope is None else envelope_of(envelope),
+        tuple(material.get("tlogEntries") or []),
+        tuple(stamps),
     )
 
 

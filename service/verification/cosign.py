@@ -10,8 +10,8 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from service.domain.digests import Digest
@@ -27,7 +27,9 @@ from service.formats.simplesigning import (
     PayloadMalformedError,
     parse_payload,
 )
-from service.ports.proofs import ProofsOfTime, VerifiedSignature
+from service.ports.proofs import Evidence, ProofsOfTime, VerifiedSignature
+from service.translog.rekor import hashedrekord, rekord
+from service.verification.evidence import promises_of_layer, stamps_of_layer
 from service.verification.signers import signer_of
 from service.verification.trust import trust
 
@@ -44,6 +46,7 @@ class UnverifiedLayer:
 
     digest: Digest
     unverified_signature: bytes | None
+    unverified_annotations: Mapping[str, Any] = field(default_factory=dict)
 
 
 def unverified_layers(manifest: bytes) -> Sequence[UnverifiedLayer]:
@@ -55,9 +58,7 @@ def unverified_layers(manifest: bytes) -> Sequence[UnverifiedLayer]:
     try:
         document = json.loads(manifest)
         return [
-            UnverifiedLayer(
-                Digest.parse(layer["digest"]), _signature(layer.get("annotations") or {})
-            )
+            _layer(Digest.parse(layer["digest"]), layer.get("annotations") or {})
             for layer in _bounded(document["layers"])
             if layer["mediaType"] == SIMPLE_SIGNING_MEDIA_TYPE
         ]
@@ -69,6 +70,10 @@ def _bounded(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
     if len(layers) > MAX_SIGNATURE_LAYERS:
         raise ValueError(f"more than {MAX_SIGNATURE_LAYERS} layers")
     return layers
+
+
+def _layer(digest: Digest, annotations: dict[str, Any]) -> UnverifiedLayer:
+    return UnverifiedLayer(digest, _signature(annotations), dict(annotations))
 
 
 def _signature(annotations: dict[str, object]) -> bytes | None:
@@ -111,7 +116,9 @@ def judge(
         return _fails(
             ReasonCode.UNTRUSTED_KEY, "it does not verify under any key that is trusted here"
         )
-    made = VerifiedSignature(signer, digest, payload, signature)
+    made = VerifiedSignature(
+        signer, digest, payload, signature, _evidence(layer, signer, payload, signature)
+    )
     reason = trust(made, purpose=Purpose.IMAGE, proofs=proofs)
     return SignatureVerdict(
         FORMAT,
@@ -120,6 +127,19 @@ def judge(
         key=signer.key,
         version=signer.version,
         identity=claim.unverified_identity,
+    )
+
+
+def _evidence(
+    layer: UnverifiedLayer, signer: KeyVersion, payload: bytes, signature: bytes
+) -> Evidence:
+    return Evidence(
+        stamped=signature,
+        unverified_stamps=tuple(stamps_of_layer(layer.unverified_annotations)),
+        bodies=frozenset(
+            entry(payload, signature, signer.public_key) for entry in (hashedrekord, rekord)
+        ),
+        unverified_promises=tuple(promises_of_layer(layer.unverified_annotations)),
     )
 
 

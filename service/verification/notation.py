@@ -23,7 +23,7 @@ from service.formats.notation.envelope import (
     to_der,
 )
 from service.formats.notation.form import ARTIFACT_TYPE, BY_MEDIA_TYPE, JWS, NotationFormat
-from service.ports.proofs import ProofsOfTime, VerifiedSignature
+from service.ports.proofs import Evidence, ProofsOfTime, VerifiedSignature
 from service.verification.certificate_rules import Use
 from service.verification.chains import ChainInvalidError, check_chain
 from service.verification.referrers import Judged, UnverifiedReferrer
@@ -76,7 +76,12 @@ class NotationJudge:
         if image.digest != subject:
             text = "the signature is for another image"
             return Judged(_fails(form.name, ReasonCode.WRONG_DIGEST, text), signer=signer)
-        made = VerifiedSignature(signer, subject, envelope.message, signature)
+        stamp = envelope.unverified_timestamp
+        evidence = Evidence(
+            stamped=envelope.signature,
+            unverified_stamps=() if stamp is None else (stamp,),
+        )
+        made = VerifiedSignature(signer, subject, envelope.message, signature, evidence)
         reason = self._reason(made, envelope)
         verdict = SignatureVerdict(
             form.name,
