@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import (
@@ -15,17 +18,30 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 )
 
 from service.bootstrap.api import Service
+from service.domain.clock import rfc3339
 from service.domain.digests import Digest
-from service.domain.keys import KeyState, Scheme
-from service.domain.signing import Signature
+from service.domain.keys import KeyState, Purpose, Scheme
+from service.domain.lifecycle import Move
+from service.domain.signing import Signature, Timestamp
 from service.domain.verdicts import ImageVerdict, ReasonCode, Verdict
 from service.formats.siglist import SIGNATURE_ANNOTATION
+from service.formats.simplesigning import TIMESTAMP_ANNOTATION
+from service.operations.certify_version import SelfSigning
 from service.ports.hsm import ToSign
 from tests.support.registry import DockerRegistry
-from tests.support.services import Services, make_key, move, rotate, sign_image, verdict
+from tests.support.services import (
+    CUSTODIAN,
+    Services,
+    make_key,
+    move,
+    rotate,
+    sign_image,
+    verdict,
+)
 from tests.support.softhsm import TokenFixture
 
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+_PLACE = {"C": "CH", "ST": "Bern", "O": "Example"}
 SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
 
 
@@ -50,16 +66,21 @@ class Site:
     def verdict(self, image: str) -> ImageVerdict:
         return verdict(self.service, image)
 
-    def attach_only(self, image: str, payload: bytes, signature: bytes) -> None:
+    def attach_only(
+        self, image: str, payload: bytes, signature: bytes, *, stamp: bytes | None = None
+    ) -> None:
         """Put this, and nothing else, where cosign looks for signatures."""
         digest = Digest.parse(image.partition("@")[2])
         config = b"{}"
-        layer = {
+        layer: dict[str, Any] = {
             "mediaType": SIMPLE_SIGNING,
             "size": len(payload),
             "digest": str(self.registry.push_blob(self.repository, payload)),
             "annotations": {SIGNATURE_ANNOTATION: base64.b64encode(signature).decode()},
         }
+        if stamp is not None:
+            text = json.dumps({"SignedRFC3161Timestamp": base64.b64encode(stamp).decode()})
+            layer["annotations"][TIMESTAMP_ANNOTATION] = text
         manifest = {
             "schemaVersion": 2,
             "mediaType": "application/vnd.oci.image.manifest.v1+json",
@@ -211,3 +232,61 @@ def test_a_version_that_was_never_compromised_stays_trusted_whatever_its_state(
     if KeyState.RETIRED in way:
         move(site.service, 1, KeyState.DESTROYED)
         assert site.verdict(image).verdict is Verdict.VERIFIED
+
+
+@pytest.fixture
+def stamping(site: Site, first: TokenFixture) -> Callable[[bytes], Timestamp]:
+    """Our own authority, from when a signature has been recorded without it."""
+    make_key(site.service, "tsa", token=first.label, purpose=Purpose.TIMESTAMP)
+    site.service.operations.certificates.self_sign(
+        CUSTODIAN, SelfSigning("tsa", 1, _PLACE, days=30), token=first.label
+    )
+
+    def stamp(signature: bytes) -> Timestamp:
+        [made] = site.service.operations.timestamps.stamp([signature], seconds=20)
+        assert isinstance(made, Timestamp)
+        return made
+
+    return stamp
+
+
+def test_a_time_stamp_proves_the_age_of_what_no_record_holds(
+    site: Site, stamping: Callable[[bytes], Timestamp]
+) -> None:
+    image, recorded = site.signed()
+    assert recorded.timestamp is not None
+    made = site.stolen(recorded.payload)  # by ourselves, in a store that is lost
+    stamp = stamping(made)
+    latest = stamp.at + timedelta(seconds=1)  # as its accuracy has it
+    site.attach_only(image, recorded.payload, made, stamp=stamp.reply)
+    since = latest + timedelta(milliseconds=1)
+    while datetime.now(UTC) < since:
+        time.sleep(0.05)
+    move(site.service, 1, KeyState.COMPROMISED, since=since)
+    found = site.verdict(image)
+    assert (found.verdict, codes(found)) == (Verdict.VERIFIED, [ReasonCode.SIGNATURE_VALID])
+    assert "a time stamp of this service has it at" in found.reasons[0].text
+    # A thief can neither move the stamp to another signature, nor make one by the stolen key.
+    other = site.stolen(recorded.payload)
+    site.attach_only(image, recorded.payload, other, stamp=stamp.reply)
+    assert codes(site.verdict(image)) == [ReasonCode.KEY_COMPROMISED]
+    site.attach_only(image, recorded.payload, made, stamp=stamp.reply)
+    assert site.verdict(image).verdict is Verdict.VERIFIED
+    custody = site.service.operations.custody
+    custody.move(CUSTODIAN, Move("tsa", 1, KeyState.COMPROMISED))
+    assert codes(site.verdict(image)) == [ReasonCode.KEY_COMPROMISED]
+
+
+def test_a_time_stamp_of_after_the_compromise_proves_nothing(
+    site: Site, stamping: Callable[[bytes], Timestamp]
+) -> None:
+    image, recorded = site.signed()
+    made = site.stolen(recorded.payload)
+    stamp = stamping(made)
+    site.attach_only(image, recorded.payload, made, stamp=stamp.reply)
+    assert site.verdict(image).verdict is Verdict.VERIFIED  # before anybody knows
+    move(site.service, 1, KeyState.COMPROMISED, since=stamp.at)
+    found = site.verdict(image)
+    assert (found.verdict, codes(found)) == (Verdict.REJECTED, [ReasonCode.KEY_COMPROMISED])
+    told = stamp.at + timedelta(seconds=1)
+    assert f"a time stamp of this service has it at {rfc3339(told)}" in found.reasons[0].text
