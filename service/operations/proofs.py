@@ -10,7 +10,8 @@ from service.domain.public_keys import public_key
 from service.ports.proofs import ProofsOfTime, ProvenTime, VerifiedSignature
 from service.ports.store import KeyCatalog, SigningJournal
 from service.verification.promises import PromiseInvalidError, check_promise
-from service.verification.stamps import StampInvalidError, TrustedAuthority, check_stamp
+from service.verification.stamp_tokens import StampInvalidError
+from service.verification.stamps import TrustedAuthority, check_stamp
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from service.formats.siglist import LOG_ANNOTATION
 from service.formats.simplesigning import TIMESTAMP_ANNOTATION
 from service.ports.proofs import UnverifiedPromise
 from service.verification.bundles import decode
-from service.verification.stamps import token_in
+from service.verification.stamp_tokens import token_in
 
 MOST: Final = 8  # of each kind beside one signature; real ones have one or two
 _UNREADABLE: Final = (ValueError, KeyError, TypeError, AttributeError, RecursionError)

@@ -11,8 +11,8 @@ from service.domain.public_keys import SignatureInvalidError, public_key
 from service.ports.proofs import UnverifiedPromise
 from service.translog.logged import log_id, promise_message
 
-_NO_NUMBERS: Final = (ValueError, TypeError, OverflowError, OSError)
-"""What numbers lead to that are none of 64 bits, or no time of a calendar."""
+_INVALID: Final = (SignatureInvalidError, ValueError, TypeError, OverflowError, OSError)
+"""Also what numbers lead to that are none of 64 bits, or no time of a calendar."""
 
 
 class PromiseInvalidError(ValueError):
@@ -42,7 +42,7 @@ def check_promise(
         )
         public_key(key.public_key).verify(Scheme.ECDSA_P256_SHA256, message, promise.signature)
         at = datetime.fromtimestamp(promise.integrated_time, UTC)
-    except (SignatureInvalidError, *_NO_NUMBERS) as error:
+    except _INVALID as error:
         raise PromiseInvalidError("the log's promise does not verify") from error
     if at < key.created_at.replace(microsecond=0):
         raise PromiseInvalidError("the log's promise is older than its key")

@@ -14,15 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.formats import rfc3161
-from service.verification.stamps import (
+from service.verification.stamp_tokens import (
     MAX_STAMP_BYTES,
-    Stamp,
     StampFault,
     StampInvalidError,
-    TrustedAuthority,
-    check_stamp,
     token_in,
 )
+from service.verification.stamps import Stamp, TrustedAuthority, check_stamp
 from tests.support import chains
 from tests.support.authorities import UnsafeAuthority
 from tests.support.openssl_tsa import OpenSSLAuthority
