@@ -10,10 +10,13 @@ from service.bootstrap.local import check_configuration
 from service.bootstrap.settings import Settings
 from service.domain.clock import SystemClock
 from service.domain.errors import ConfigurationError, ServiceError
+from service.domain.log import LogName
 from service.keyring import diagnose as diagnose_tokens
+from service.operations.log import RollbackGuard
 from service.ports.metrics import NoMeter
 from service.registry import RegistryHealthCheck
 from service.store import Store
+from service.witnesses import CheckpointFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ def _store_and_tokens(settings: Settings) -> Iterator[Finding]:
             yield Finding("token", "not asked: the PIN latch is in the store", error.cure)
             return
         yield Finding("store", None)
+        yield from _logs(settings, store)
         try:
             keyring = build_keyring(settings, store, SystemClock(), NoMeter())
         except ConfigurationError as error:
@@ -60,6 +64,21 @@ def _store_and_tokens(settings: Settings) -> Iterator[Finding]:
             yield Finding(what, problem, cure)
     finally:
         store.close()
+
+
+def _logs(settings: Settings, store: Store) -> Iterator[Finding]:
+    guard = RollbackGuard(
+        writer=store.log_writer,
+        reader=store.log_reader,
+        keeper=CheckpointFiles(settings.checkpoints_dir),
+    )
+    for log in LogName:
+        try:
+            guard.check(log)
+        except ServiceError as error:
+            yield Finding(f"log {log}", str(error), error.cure)
+        else:
+            yield Finding(f"log {log}", None)
 
 
 def _registries(settings: Settings) -> Iterator[Finding]:

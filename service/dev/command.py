@@ -112,13 +112,22 @@ def _run(wanted: Wanted, *, as_json: bool) -> int:
 
 
 def _say(ready: dict[str, Any], *, as_json: bool) -> None:
+    if "not_ready" in ready:
+        click.echo(
+            f"sealwright dev: it cannot sign: {ready['not_ready']}. `sealwright explain "
+            "log-rolled-back` says what to do; it goes on by itself once that is done",
+            err=True,
+        )
     if as_json:
-        order = ("service", "registries", "state", "pid", "keys", "credentials")
+        order = ("service", "registries", "state", "pid", "keys", "credentials", "not_ready")
         line = {**ready, "pid": os.getpid()}
-        click.echo(json.dumps({name: line[name] for name in order}))
+        click.echo(json.dumps({name: line[name] for name in order if name in line}))
         return
     registries = ", ".join(ready["registries"])
-    click.echo(f"ready: {ready['service']} (registry {registries}; everything in {ready['state']})")
+    state = "NOT ready to sign" if "not_ready" in ready else "ready"
+    click.echo(
+        f"{state}: {ready['service']} (registry {registries}; everything in {ready['state']})"
+    )
 
 
 def _log_to(file: Path) -> None:

@@ -2,7 +2,8 @@
 
 (1) hold the directory and the ports  (2) the token  (3) the files that the service reads
 (4) the registry  (5) the database, its admin and custodians  (6) gunicorn and the worker
-(7) other credentials, keys and certificates, through the API  (8) wait until it can sign.
+(7) other credentials, keys and certificates, through the API  (8) wait until it can sign, or
+until it is known that it cannot before a person has decided something.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,9 @@ from service.dev.supervisor import Supervisor
 from service.dev.token import Token, own_token
 
 _READY_SECONDS: Final = 60.0  # a machine under load; an idle one needs two
+_ANSWER_SECONDS: Final = 2.0
 _OK: Final = 200
+_FOR_A_PERSON: Final = frozenset({"log-rolled-back"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ class Setup:
         self._stop.check()
         people.make_keys(state, port, token.label)
         people.make_certificates(state, port, token.label)
-        self._wait(port, "/readyz?for=sign", served)
+        waiting_for = self._wait_for_signing(port, served)
         if own is not None:
             self._wait(own.getsockname()[1], "/v2/", None)
         return {
@@ -114,6 +117,7 @@ class Setup:
             "state": str(state.directory),
             "keys": dict(people.KEYS),
             "credentials": {name: str(state.credential(name)) for name in people.NAMES},
+            **({} if waiting_for is None else {"not_ready": waiting_for}),
         }
 
     def _settings(self, service: socket.socket) -> dict[str, str]:
@@ -142,10 +146,29 @@ class Setup:
         log = self._state.logs / f"{name}.log"
         return self._supervisor.start(Spec(name, (*_sealwright(), verb), env, log, descriptors))
 
-    def _wait(self, port: int, path: str, part: Part | None) -> None:
+    def _wait_for_signing(self, port: int, served: Part) -> str | None:
+        """Wait until it can sign. Returns what a person has to see to where waiting is of no use."""
+        decision: str | None = None
+
+        def settled() -> bool:
+            nonlocal decision
+            status, content = _get(port, "/readyz?for=sign")
+            decision = _decision(content)
+            return status == _OK or decision is not None
+
+        self._wait(port, "/readyz?for=sign", served, settled)
+        return decision
+
+    def _wait(
+        self,
+        port: int,
+        path: str,
+        part: Part | None,
+        is_there: Callable[[], bool] | None = None,
+    ) -> None:
         """Wait for a 200; a part that ends meanwhile says why in its log."""
         deadline = time.monotonic() + _READY_SECONDS
-        while not _answers(port, path):
+        while not (is_there() if is_there else _get(port, path)[0] == _OK):
             if part is not None and part.exit_code() is not None:
                 raise SetupError(last_words(part.spec.log) + f"\n(more in {part.spec.log})")
             if time.monotonic() > deadline:
@@ -154,15 +177,26 @@ class Setup:
             self._stop.check()
 
 
-def _answers(port: int, path: str) -> bool:
-    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=2)
+def _get(port: int, path: str) -> tuple[int, bytes]:
+    """Return status and body; 0 where nobody answers."""
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=_ANSWER_SECONDS)
     try:
         connection.request("GET", path)
-        return connection.getresponse().status == _OK
+        answer = connection.getresponse()
+        return answer.status, answer.read()
     except (OSError, http.client.HTTPException):
-        return False
+        return 0, b""
     finally:
         connection.close()
+
+
+def _decision(readiness: bytes) -> str | None:
+    """Return what is wrong with a part that no time mends."""
+    try:
+        parts = json.loads(readiness)["parts"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return next((part["detail"] for part in parts if part["code"] in _FOR_A_PERSON), None)
 
 
 def _sealwright() -> tuple[str, ...]:

@@ -31,6 +31,7 @@ class ReadinessPart:
     ready: bool
     detail: str | None = None
     needed: bool = True
+    code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,5 +103,5 @@ def _part(name: str, check: Callable[[], None], *, needed: bool) -> ReadinessPar
     try:
         check()
     except ServiceError as error:
-        return ReadinessPart(name, ready=False, detail=str(error), needed=needed)
+        return ReadinessPart(name, ready=False, detail=str(error), needed=needed, code=error.code)
     return ReadinessPart(name, ready=True, needed=needed)

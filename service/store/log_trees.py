@@ -46,9 +46,16 @@ from service.translog.entries import audit_leaf
 from service.translog.frontier import EMPTY, Frontier, Grown, grow
 from service.translog.merkle import EMPTY_ROOT, leaf_hash
 
+MAX_CLAIM_MILLIS: Final = 60_000
+"""Longer than anybody claims: one that seems to last longer was made before the clock went back."""
+
 TREES: Final = select(
     log_trees,
-    (log_trees.c.signer.is_not(None) & (log_trees.c.signer_until > now_ms())).label("is_claimed"),
+    (
+        log_trees.c.signer.is_not(None)
+        & (log_trees.c.signer_until > now_ms())
+        & (log_trees.c.signer_until <= now_ms() + MAX_CLAIM_MILLIS)
+    ).label("is_claimed"),
 )
 _TREE: Final = TREES.where(log_trees.c.log == bindparam("log"), OPEN_TREE)
 LOCK: Final = _TREE.with_for_update()
@@ -97,6 +104,9 @@ QUEUED: Final = MappingProxyType(
 )
 _IS_QUEUED: Final = select(log_queue.c.seq).where(log_queue.c.log == bindparam("log")).limit(1)
 _TAKEN: Final = delete(log_queue).where(any_of(log_queue.c.seq, "numbers"))
+_LEAF_TIME: Final = select(log_leaves.c.at).where(
+    log_leaves.c.tree_id == bindparam("tree"), log_leaves.c.position == bindparam("position")
+)
 _INSERT_LEAVES: Final = BulkInsert(
     log_leaves, ("tree_id", "position", "source", "number", "hash", "at")
 )
@@ -248,7 +258,10 @@ def _integrate(
 def append(
     connection: Connection, tree: Row[Any], queued: Sequence[Row[Any]], *, now: int
 ) -> Frontier:
-    """Steps 2 to 4."""
+    """Steps 2 to 4. No leaf is older than the one before it, whatever the clock says."""
+    if tree.size:
+        last = {"tree": tree.tree_id, "position": tree.size - 1}
+        now = max(now, connection.execute(_LEAF_TIME, last).scalar_one())
     shaped = audit_leaf if tree.log == LogName.AUDIT else bytes
     hashes = [leaf_hash(shaped(row.entry)) for row in queued]
     grown: Grown = grow(Frontier.load(tree.size, tree.frontier), hashes)

@@ -27,6 +27,7 @@ from service.store import Store
 from service.translog.checkpoints import open_checkpoint, rekor_origin
 from service.translog.logged import check_inclusion, log_id, promise_message
 from service.translog.tiles import TiledNodes
+from tests.support.clocks import JumpingClock
 from tests.support.logs import UnsafeSoftwareSigner, make_log, make_log_key, new_signer
 from tests.support.merkle import slow_root
 from tests.support.records import a_statement, an_intent, make_key, sign
@@ -249,6 +250,39 @@ def test_a_checkpoint_of_a_tree_that_is_not_committed_is_not_published(
             store.log_writer.publish(wrong, owner="x")
     store.log_writer.publish(head, owner="x")
     assert scalar(store, "SELECT count(*) FROM log_checkpoints") == 1
+
+
+@pytest.mark.parametrize("hours", [-30_000, -1, 1, 30_000])
+def test_a_clock_that_jumps_keeps_nobody_from_signing_and_no_two_trees_have_one_size(
+    sqlite_store_url: str, signer: UnsafeSoftwareSigner, tmp_path: Path, hours: int
+) -> None:
+    clock = JumpingClock()
+    with clock.in_place():
+        store = Store(sqlite_store_url)
+        make_key(store)
+        make_log_key(store, signer)
+        ours, theirs = (make_log(store, signer, tmp_path / "outside") for _ in range(2))
+        first = proof_of(ours.proven(recorded(store, 1), are_new=True)[0])
+
+        def jump_and_let_another_sign() -> None:
+            signer.before = lambda: None
+            clock.ahead = 3600.0 * hours
+            proven = theirs.proven(recorded(store, 1, "theirs", owner="theirs"), are_new=True)
+            later.append(proof_of(proven[0]))
+
+        # The claim to sign is ours; the clock jumps while the token is at it.
+        later: list[LogProof] = []
+        signer.before = jump_and_let_another_sign
+        late = proof_of(ours.proven(recorded(store, 1, "ours"), are_new=True)[0])
+        assert (first.index, late.index, later[0].index) == (0, 1, 2)
+        assert first.integrated_time <= late.integrated_time <= later[0].integrated_time
+        promise = ours.promised(later[0]).promise
+        assert promise is not None
+        assert promise.integrated_time >= later[0].integrated_time
+        for roots in heads_signed(signer, "log.example.test").values():
+            assert len(roots) == 1
+        assert list(RederiveLogs(store.log_reader, store.log_reader)()) == []
+        store.close()
 
 
 # --- promises ---------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ from service.store.log_trees import _integrate
 from service.translog.checkpoints import Checkpoint
 from service.translog.logged import check_inclusion
 from service.translog.notes import Note
+from tests.support.clocks import JumpingClock
 from tests.support.logs import make_log, make_log_key, new_signer
 from tests.support.merkle import slow_root
 from tests.support.postgres import PostgresServer
@@ -46,6 +47,8 @@ class LogMachine(RuleBasedStateMachine):
     """One log, and processes that die at every place. `new_store` makes an empty database."""
 
     new_url: ClassVar[Iterator[str]]
+    clock: ClassVar[JumpingClock | None] = None
+    """The database's own, where it can be made to jump."""
 
     @initialize()
     def begin(self) -> None:
@@ -126,6 +129,12 @@ class LogMachine(RuleBasedStateMachine):
     def move_the_token(self, *, is_away: bool) -> None:
         self.signer.is_away = is_away
 
+    @precondition(lambda self: self.clock is not None)
+    @rule(days=st.sampled_from([-4000, -1, 0, 1, 4000]), seconds=st.integers(-90, 90))
+    def set_the_clock(self, days: int, seconds: int) -> None:
+        assert self.clock is not None
+        self.clock.ahead = days * 86_400.0 + seconds
+
     def integrated(self, limit: int) -> Integrated:
         # The lease of a dead process: run out at once, so that no example waits.
         done = self.store.log_writer.integrate(LOG, owner="dead", seconds=0, limit=limit)
@@ -156,6 +165,14 @@ class LogMachine(RuleBasedStateMachine):
         assert tree.signed_size <= tree.size
 
     @invariant()
+    def no_leaf_is_older_than_the_one_before_it(self) -> None:
+        if not hasattr(self, "store"):
+            return
+        query = "SELECT at FROM log_leaves ORDER BY tree_id, position"
+        times = self.store._database.read(lambda c: c.exec_driver_sql(query).scalars().all())
+        assert list(times) == sorted(times)
+
+    @invariant()
     def nothing_was_ever_signed_but_the_model(self) -> None:
         if not hasattr(self, "store"):
             return
@@ -168,8 +185,8 @@ class LogMachine(RuleBasedStateMachine):
             assert (shown.origin, shown.size, shown.root) == (NAME, newest.size, newest.root)
 
 
-def run(urls: Iterator[str], *, examples: int) -> None:
-    machine = type("Machine", (LogMachine,), {"new_url": urls})
+def run(urls: Iterator[str], *, examples: int, clock: JumpingClock | None = None) -> None:
+    machine = type("Machine", (LogMachine,), {"new_url": urls, "clock": clock})
     run_state_machine_as_test(
         machine,
         settings=settings(max_examples=examples, stateful_step_count=15, deadline=None),
@@ -185,7 +202,9 @@ def test_the_log_is_the_model_on_sqlite(migrated_file: Path, tmp_path: Path) -> 
             shutil.copyfile(migrated_file, path)
             yield f"sqlite:///{path}"
 
-    run(urls(), examples=25)
+    clock = JumpingClock()
+    with clock.in_place():
+        run(urls(), examples=25, clock=clock)
 
 
 def test_the_log_is_the_model_on_postgresql(

@@ -56,6 +56,21 @@ def test_a_database_of_an_hour_ago_does_not_fork_the_log(
     for file in database.parent.glob(database.name + "*"):
         file.unlink()
     backup.rename(database)
+    # It comes up, says what is wrong, and signs nothing before somebody has decided.
+    process, product = start_dev(state, *option)
+    told = (tmp_path / "state.stderr").read_text()
+    assert "it cannot sign: the store holds" in told
+    assert "log-rolled-back" in told
+    ready = product.call("GET", "/readyz?for=sign", who=None)
+    assert ready.status == 503
+    (part,) = (part for part in ready.body["parts"] if not part["ready"])
+    assert (part["name"], part["code"]) == ("log", "log-rolled-back")
+    assert product.call("GET", "/readyz?for=verify", who=None).status == 200
+    refused = product.sign(f"{product.registry}/roll/back@sha256:{'0' * 64}", attach=False)
+    assert (refused.status, refused.body["code"]) == (503, "log-rolled-back")
+    doctor = sealwright("doctor", env=env)
+    assert "a checkpoint over" in doctor.stdout
+
     place = f"{registry.host}/roll"
     elsewhere = sealwright("log", "recover", "--repository", f"{place}/kept", "--json", env=env)
     positions = sorted(one for pair in lost for one in pair)
@@ -68,7 +83,8 @@ def test_a_database_of_an_hour_ago_does_not_fork_the_log(
     assert sealwright("log", "recover", "--audit", "--close", env=env).returncode == 0
     assert sealwright("log", "verify", "--store", env=env).returncode == 0
 
-    process, product = start_dev(state, *option)
+    # Nothing was started again for it to go on.
+    assert product.call("GET", "/readyz?for=sign", who=None).status == 200
     assert sealwright(*watch, env={"SEALWRIGHT_URL": product.url}).returncode == 0
     after = push_and_sign(product, "roll/back")
     every = [*kept, *positions, *after]

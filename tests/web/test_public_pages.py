@@ -54,7 +54,13 @@ def test_readiness_tells_of_each_part_and_only_the_needed_ones_decide(
     [token] = signing.json["tokens"]
     assert token == {"token": "test", "state": "unavailable", "detail": "the token is away"}
     hsm, store, log = signing.json["parts"]
-    assert hsm == {"name": "hsm", "ready": False, "needed": True, "detail": "the token is away"}
+    assert hsm == {
+        "name": "hsm",
+        "ready": False,
+        "needed": True,
+        "code": "hsm-unavailable",
+        "detail": "the token is away",
+    }
     assert (store["ready"], store["detail"]) == (True, None)
     assert (log["name"], log["ready"], log["needed"]) == ("log", True, True)
     verifying = web.get("/readyz?for=verify")

@@ -164,8 +164,13 @@ class SignatureLog:
         if tree is None:
             raise LogUnavailableError("there is no log")
         version = self.sign.newest(tree.key)
-        # A verifier takes no time before the key's own, whatever two clocks say.
-        seconds = max(int(self._clock.now().timestamp()), math.ceil(version.created_at.timestamp()))
+        # A verifier takes no time before the key's own, whatever two clocks say; and nothing is
+        # promised for a time before it was logged.
+        seconds = max(
+            int(self._clock.now().timestamp()),
+            math.ceil(version.created_at.timestamp()),
+            proof.integrated_time,
+        )
         identity = log_id(version.public_key)
         message = promise_message(
             proof.entry, index=proof.index, log_id=identity, integrated_time=seconds

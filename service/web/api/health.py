@@ -43,7 +43,13 @@ def ready(call: Call) -> Response:
         "ready": found.ready,
         "for": work,
         "parts": [
-            {"name": p.name, "ready": p.ready, "needed": p.needed, "detail": p.detail}
+            {
+                "name": p.name,
+                "ready": p.ready,
+                "needed": p.needed,
+                "code": p.code,
+                "detail": p.detail,
+            }
             for p in found.parts
         ],
         "tokens": [

@@ -27,6 +27,9 @@ class ReadinessPartSchema(Schema):
     name = fields.String(required=True, metadata=about("`hsm`, `store`, …"))
     ready = fields.Boolean(required=True, metadata=about("Whether this part can work."))
     needed = fields.Boolean(required=True, metadata=about("Whether the work asked about needs it."))
+    code = fields.String(
+        required=True, allow_none=True, metadata=about("The code of the error that it has met.")
+    )
     detail = fields.String(
         required=True, allow_none=True, metadata=about("What is wrong, where something is.")
     )
