@@ -32,7 +32,7 @@ layers: .venv/.ok ## The layers of docs/architecture.md (import-linter).
 	$(BIN)/lint-imports
 
 tests: .venv/.ok | run-packages test-packages ## Every test, on real parts.
-	$(PYTEST) --ignore=tests/conformance --ignore=tests/drill/test_long_product_drill.py --numprocesses=2 --dist=loadgroup
+	$(PYTEST) --ignore=tests/conformance --ignore-glob='tests/drill/test_long_*' --numprocesses=2 --dist=loadgroup
 
 conformance: .venv/.ok | run-packages conformance-packages ## Let foreign clients judge what we write (builds cosign the first time: 9 minutes).
 	scripts/install-clients

@@ -45,6 +45,7 @@ from service.operations import (
     QuorumPolicy,
     Readiness,
     Records,
+    ReissueJobs,
     SeeFindings,
     SignImages,
     SigningJobs,
@@ -70,7 +71,10 @@ from service.operations.log import (
     TrustedLogs,
 )
 from service.operations.prepare import PrepareItems
+from service.operations.proofs import RecordedProofs
 from service.operations.quorum import Quorum
+from service.operations.reissue_images import ExamineImages
+from service.operations.reissue_jobs import RunReissueJob
 from service.operations.renewal import LeaseRenewer
 from service.operations.replay import Replays
 from service.operations.run_jobs import RunJobs
@@ -79,7 +83,7 @@ from service.operations.watch_certificates import WatchCertificates
 from service.operations.watch_quorum import WatchQuorum
 from service.ports.metrics import Meter
 from service.ports.steps import NoObserver, StepObserver
-from service.registry import OCIClient, RegistryBook
+from service.registry import OCIClient, RegistryBook, TagListing
 from service.store import Store
 from service.worker import Chore, Chores
 
@@ -151,11 +155,28 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
         stamp=stamp,
         steps=steps,
     )
+    # What is on record tells ours from forged: no stamp and no promise does.
+    recorded = signature_finders(registry, RecordedProofs(store.journal), reading, clock)
+    examine = ExamineImages(
+        store.signed_images,
+        store.journal,
+        registry,
+        TagListing(registry),
+        recorded,
+        formats,
+        log,
+        clock,
+    )
     jobs = RunJobs(
         store.jobs,
         store.credentials,
         store.findings,
-        {JobKind.SIGN: RunSigningJob(sign, replays, store.outbox)},
+        {
+            JobKind.SIGN: RunSigningJob(sign, replays, store.outbox),
+            JobKind.REISSUE: RunReissueJob(
+                store.keys, store.signed_images, examine, sign, store.findings, verifying
+            ),
+        },
         renewer,
         clock,
     )
@@ -192,6 +213,7 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
         ),
         keys=Keys(store.keys, keyring),
         custody=Custody(acts, store.keys, store.audit, clock),
+        reissues=ReissueJobs(store.jobs, store.keys, store.audit),
         certificates=Certificates(acts, store.keys, certificates, store.audit),
         findings=SeeFindings(store.findings),
         credentials=Credentials(store.credentials, acts, clock),

@@ -12,6 +12,7 @@ from service.cli.key_life import COMMANDS
 from service.cli.key_text import say_key
 from service.cli.minutes import minutes
 from service.cli.output import as_json, emit, table
+from service.cli.reissue import reissue
 from service.cli.remote import client
 from service.domain.keys import Purpose
 
@@ -25,7 +26,7 @@ def keys() -> None:
     """List and show keys; make, rotate, move, adopt and certify them; hold ceremonies."""
 
 
-for _command in (*COMMANDS, *CERTIFICATES, ceremony, minutes):
+for _command in (*COMMANDS, *CERTIFICATES, reissue, ceremony, minutes):
     keys.add_command(_command)
 
 

@@ -132,6 +132,14 @@ class SealwrightClient:
         path = f"/v1/keys/{_part(name)}/versions/{version}/state"
         return self._object("POST", path, body=wanted)
 
+    def reissue(self, name: str, version: int, *, dry_run: bool) -> JSONObject:
+        """Have everything signed again under this version, and return the job."""
+        path = f"/v1/keys/{_part(name)}/versions/{version}/reissue"
+        return self._object("POST", path, body={"dry_run": dry_run})
+
+    def reissue_job(self, job_id: str) -> JSONObject:
+        return self._object("GET", f"/v1/reissue-jobs/{_part(job_id)}")
+
     def adopt_key(self, name: str, wanted: Mapping[str, Any]) -> JSONObject:
         return self._object("POST", f"/v1/keys/{_part(name)}/adopt", body=wanted)
 

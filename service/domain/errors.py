@@ -675,6 +675,13 @@ class LeaseLostError(ServiceError):
     retryable = True
 
 
+class RecordDamagedError(ServiceError):
+    code = "record-damaged"
+    title = "A signature on record does not verify"
+    cause = "The database holds something else than what was committed: it was changed past us."
+    cure = "Hold the database against the log (`sealwright log verify --store`), and put a backup back."
+
+
 class TooManyJobsError(ServiceError):
     code = "too-many-jobs"
     title = "The credential has as many jobs under way as it may have"

@@ -12,6 +12,8 @@ from service.domain.errors import ServiceError
 class JobKind(StrEnum):
     SIGN = "sign"
     """`POST /v1/signatures` with `Prefer: respond-async`."""
+    REISSUE = "reissue"
+    """Signing anew, under another version of a key, what stands."""
 
 
 class JobState(StrEnum):

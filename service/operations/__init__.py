@@ -18,6 +18,7 @@ from service.operations.openpgp_keys import OpenPGPKeys
 from service.operations.quorum_policy import QuorumPolicy
 from service.operations.readiness import Readiness, ReadinessPart
 from service.operations.records import Records
+from service.operations.reissue_jobs import ReissueJobs
 from service.operations.sign import SignImages
 from service.operations.sign_payload import SignPayload
 from service.operations.signing_jobs import SigningJobs
@@ -42,6 +43,7 @@ __all__ = [
     "Readiness",
     "ReadinessPart",
     "Records",
+    "ReissueJobs",
     "SeeFindings",
     "SignImages",
     "SignPayload",
@@ -66,6 +68,7 @@ class Operations:
     verify: VerifyImages
     keys: Keys
     custody: Custody
+    reissues: ReissueJobs
     certificates: Certificates
     findings: SeeFindings
     withdrawals: Withdrawals

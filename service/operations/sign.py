@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Final
 
 from service.domain.audit import AuditEvent
@@ -36,6 +37,7 @@ from service.ports.steps import StepObserver
 from service.ports.store import AuditTrail, IdempotentRequest, SigningJournal
 
 _DENIALS: Final = (PolicyDeniedError, ForbiddenError)
+_NOTHING_EARLIER: Final[Mapping[int, SignedItem]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +105,24 @@ class SignImages:
         prepared = self.prepare(caller, request, settled=earlier.keys())
         self._audit_denials(caller, prepared)
         self.steps.reached(5)
+        wanted = Run(caller.credential_id, request_id, owner, request.attach, request.force)
+        return self.prepared(prepared, wanted, earlier=earlier, replayed=held is not None)
+
+    def prepared(
+        self,
+        prepared: Sequence[Prepared],
+        run: Run,
+        *,
+        earlier: Mapping[int, SignedItem] = _NOTHING_EARLIER,
+        replayed: bool = False,
+    ) -> tuple[SignedItem, ...]:
+        """Take items through steps 6 to 12 whose bytes are fixed and whose signing is decided."""
         units = list(units_of(prepared))
-        made = self._standing(units, request, request_id=request_id, replayed=held is not None)
+        made = self._standing(units, run, replayed=replayed)
         wanted = [unit for unit in units if unit not in made]
         orders: dict[Order, list[str]] = {}
         if wanted:
             self.log.require()
-            run = Run(caller.credential_id, request_id, owner, request.attach, request.force)
             outcomes = self.cycle(wanted, run)
             for unit, completed in zip(wanted, outcomes, strict=True):
                 if completed.signature is not None:
@@ -130,8 +143,8 @@ class SignImages:
         attached = self.attach(
             made,
             _provable(orders, logged),
-            owner=owner,
-            wanted=request.attach,
+            owner=run.owner,
+            wanted=run.attach,
             ordered_in_step_9=set(wanted),
         )
         # (12) Answer in the caller's order.
@@ -172,7 +185,7 @@ class SignImages:
             )
 
     def _standing(
-        self, units: Sequence[Unit], request: SigningRequest, *, request_id: str, replayed: bool
+        self, units: Sequence[Unit], run: Run, *, replayed: bool
     ) -> dict[Unit, Signature | ServiceError]:
         """Return what need not be signed again.
 
@@ -181,12 +194,12 @@ class SignImages:
         """
         made: dict[Unit, Signature | ServiceError] = {}
         if replayed:
-            before = self.journal.made_for_request(request_id)
+            before = self.journal.made_for_request(run.request_id)
             for unit in units:
                 found = before.get((unit.item, unit.statement_hash))
                 if found is not None:
                     made[unit] = found
-        if not request.force and units:
+        if not run.force and units:
             standing = self.journal.standing([u.statement_hash for u in units if u not in made])
             for unit in units:
                 if unit not in made and unit.statement_hash in standing:

@@ -88,7 +88,7 @@ class SigningJobs:
     def show(self, caller: Caller, job_id: str) -> SigningJob:
         """Raises NotFoundError, also for what the caller may not see."""
         job = self.book.get(job_id)
-        if job is None or not may_see(caller, job):
+        if job is None or job.kind is not JobKind.SIGN or not may_see(caller, job):
             raise NotFoundError(f"there is no job {job_id!r}")
         asked = asked_for(job)
         if job.results is None:

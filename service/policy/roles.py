@@ -14,6 +14,8 @@ class Action(StrEnum):
     VERIFY = "verify images"
     CREATE_KEY = "create keys"
     CHANGE_KEY = "change the state of keys"
+    REISSUE = "have images signed again under another version of a key"
+    SEE_REISSUES = "see what was signed again"
     CERTIFY_KEY = "change the certificates of keys"
     SEE_CUSTODY = "see where keys lie and what tokens say of them"
     SEE_SLOTS = "see slots and tokens"
@@ -35,6 +37,8 @@ _ROLES: Final = MappingProxyType(
         Action.VERIFY: frozenset(Role),
         Action.CREATE_KEY: frozenset({Role.CUSTODIAN}),
         Action.CHANGE_KEY: frozenset({Role.CUSTODIAN}),
+        Action.REISSUE: frozenset({Role.CUSTODIAN}),
+        Action.SEE_REISSUES: frozenset({Role.CUSTODIAN, Role.AUDITOR}),
         Action.CERTIFY_KEY: frozenset({Role.CUSTODIAN}),
         Action.SEE_CUSTODY: frozenset({Role.CUSTODIAN, Role.AUDITOR}),
         Action.SEE_SLOTS: frozenset({Role.CUSTODIAN, Role.AUDITOR}),

@@ -109,6 +109,37 @@ class SigningJournal(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class SignedImage:
+    """An image with signatures on record; `number` orders by when it was first signed."""
+
+    number: int
+    repository: Repository
+    digest: Digest
+
+
+class SignedImages(Protocol):
+    """The record by image: what stands for each, and by which version."""
+
+    def count(self, key: str, *, but: int) -> int:
+        """Return how many images have standing signatures by a version other than `but`."""
+        ...
+
+    def page(self, key: str, *, but: int, after: int, limit: int) -> Sequence[SignedImage]:
+        """Return such images with a higher number than `after`, each once, by their number."""
+        ...
+
+    def repositories(self, key: str, *, but: int, after: str) -> Sequence[Repository]:
+        """Return the repositories of such images that sort behind `after`, in their order."""
+        ...
+
+    def standing(
+        self, key: str, repository: Repository, digest: Digest, *, but: int
+    ) -> Sequence[Signature]:
+        """Return the standing signatures of an image by versions other than `but`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Completed:
     """Exactly one of `signature` and `error`; `order` where its lease came with it."""
 

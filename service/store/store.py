@@ -27,6 +27,7 @@ from service.store.outbox import StoredOutbox
 from service.store.pins import StoredPINLatch
 from service.store.quarantine import StoredQuarantine
 from service.store.quorum import StoredQuorumBook
+from service.store.signed_images import StoredSignedImages
 from service.store.timestamps import StoredTimestamps
 from service.store.withdrawals import StoredWithdrawalLists
 
@@ -41,6 +42,7 @@ class Store:
         """Raises ConfigurationError if the URL cannot be used."""
         self._database: Final = Database(url)
         self.journal: Final = StoredJournal(self._database)
+        self.signed_images: Final = StoredSignedImages(self._database)
         self.outbox: Final = StoredOutbox(self._database)
         self.keys: Final = StoredKeyCatalog(self._database)
         self.findings: Final = StoredFindings(self._database)

@@ -11,9 +11,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from service.domain.callers import Role
+from service.domain.jobs import Progress
 from service.domain.keys import Attributes, GeneratedKey, Location
 from tests.support.edge import Listening
 from tests.support.operations import spki
+from tests.web.test_reissues_api import DONE
 
 Shell = Callable[..., Any]
 URI = "pkcs11:token=test;object=old"
@@ -106,3 +108,29 @@ def test_a_key_on_a_token_is_adopted(keys: Shell, listening: Listening, tmp_path
     pem.write_bytes(b"\xff")
     assert keys("adopt", "old", URI, "--public-key", str(pem)).code == 2
     assert keys("adopt", "old", URI, "--public-key", str(tmp_path / "none")).code == 2
+
+
+def test_a_reissue_is_a_job_that_ends_in_one_where_something_is_wrong(
+    shell: Shell, keys: Shell, listening: Listening
+) -> None:
+    ended = keys("reissue", "release", "1", "--dry-run")
+    [job] = listening.world.jobs.jobs.values()
+    assert (ended.code, ended.out) == (0, f"queued  {job.id}: 0 of 0\n")
+
+    def show() -> Any:
+        return shell("jobs", "show", job.id, role=Role.CUSTODIAN)
+
+    assert show().out == ended.out
+    held = listening.world.jobs.claim(owner="own", seconds=60)
+    assert held is not None
+    listening.world.jobs.finish(held, Progress(3, 3, 1), DONE)
+    done = show()
+    assert done.code == 1
+    assert done.out == (
+        "would be signed again under release v1: 2 reissued, 0 already, 0 gone, 1 failed\n"
+    )
+    assert done.err == (
+        "failed  host/b@sha256:bb: away (hsm-unavailable)\n"
+        "forged  host/app@sha256:aa as cosign by release v1\n"
+    )
+    assert keys("reissue", "release", "9").code == 2

@@ -6,6 +6,7 @@ Not part of `make test`: building cosign takes minutes and needs Go.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -108,3 +109,29 @@ def test_cosign_and_we_keep_each_others_signatures(
         assert done.returncode == 0, done.stderr
     assert len(product.images.signature_layers(f"conformance/after-{first}", digest)) == 2
     assert product.verdict(image)["verdict"] == "verified"
+
+
+def test_cosign_accepts_what_was_signed_again_with_the_new_key_alone(
+    product: Product, cosign: Cosign, sign: Sign, tmp_path: Path
+) -> None:
+    wanted = {"name": "reissued", "purpose": "image", "algorithm": "ec-p256"}
+    assert product.call("POST", "/v1/keys", wanted, who="custodian").status == 201
+    images = [push(product, f"reissued-{number}")[0] for number in range(3)]
+    for image in images:
+        sign(image, "reissued")
+    rotated = product.call("POST", "/v1/keys/reissued/versions", {}, who="custodian")
+    assert rotated.status == 201, rotated.body
+    key = tmp_path / "key.pem"
+    key.write_text(product.public_key("reissued"))
+    assert [cosign.accepts(key, image) for image in images] == [False] * 3
+    path = "/v1/keys/reissued/versions/2/reissue"
+    job = product.call("POST", path, who="custodian")
+    assert job.status == 202, job.body
+    deadline = time.monotonic() + 60
+    while (shown := product.call("GET", job.headers["Location"], who="custodian").body)[
+        "state"
+    ] != "done":
+        assert time.monotonic() < deadline, shown
+        time.sleep(0.2)
+    assert shown["counts"]["reissued"] == 3
+    assert [cosign.accepts(key, image) for image in images] == [True] * 3

@@ -21,6 +21,7 @@ from service.domain.jobs import JobState
 from service.domain.keys import Purpose
 from service.domain.signing import ImageToSign, SigningRequest
 from service.operations.signing_jobs import PART, AskedForSigning
+from tests.support.leases import expire_leases
 from tests.support.product import Product
 from tests.support.registry import DockerRegistry
 from tests.support.services import BUILDER, Services, make_key
@@ -136,17 +137,6 @@ def test_a_job_whose_workers_are_killed_makes_everything_once(
 def run_worker(environment: dict[str, str]) -> int:
     command = [sys.executable, "-m", "tests.support.job_process"]
     return subprocess.run(command, env={**os.environ, **environment}, check=False).returncode
-
-
-def expire_leases(url: str) -> None:
-    """Let the time of the dead pass."""
-    engine = sqlalchemy.create_engine(url)
-    with engine.begin() as connection:
-        for table in ("jobs", "idempotency", "intents", "leases"):
-            connection.execute(
-                sqlalchemy.text(f"UPDATE {table} SET lease_until = 1 WHERE lease_until > 1")
-            )
-    engine.dispose()
 
 
 def query(url: str, text: str) -> list[tuple[object, ...]]:
