@@ -21,6 +21,7 @@ import sqlalchemy
 import urllib3
 
 from service.domain.digests import Digest
+from tests.support.logged import assert_all_logged
 from tests.support.product import Product, dev_environment, free_port
 
 STEPS = (5, 6, 7, 8, 9, 10, 11, 12)
@@ -177,8 +178,10 @@ def test_a_worker_killed_after_any_step_loses_and_duplicates_nothing(faulty: Fau
     while not died <= unknown_outcomes(product):
         assert time.monotonic() < deadline, "an intent without an outcome is not shown"
         time.sleep(0.5)
+    seen = []
     for attempt in attempts:
         made = sign_until_done(product, attempt.image, attempt.key, force=attempt.force)
+        seen += made
         assert_recorded_once(faulty, attempt, made)
         # The order of a dead request is delivered by the worker once its lease has run out.
         deadline = time.monotonic() + SETTLE_SECONDS
@@ -187,3 +190,4 @@ def test_a_worker_killed_after_any_step_loses_and_duplicates_nothing(faulty: Fau
             time.sleep(0.5)
         assert len(product.images.signature_layers(attempt.repository, attempt.digest)) == 1
         assert len(product.images.referrer_entries(attempt.repository, attempt.digest)) == 1
+    assert_all_logged(product, seen)
