@@ -35,6 +35,8 @@ from service.store import Store
 CHECK_SECONDS: Final = 180.0
 # To load the module, log in and clean up, on a machine that has much else to do.
 START_SECONDS: Final = 180.0
+# To let the module and the interpreter end, likewise, once everything has been told.
+END_SECONDS: Final = 30.0
 
 
 NAMES: Final = CHECK_NAMES
@@ -102,7 +104,11 @@ def _check(name: str, order: Order) -> Report:
     while True:
         begun: str | None = None
         with _child(Order(order.configured, order.by_hand, skip, order.wrong_pin)) as child:
+            silent = True
             for step in _steps(child):
+                if step is None:
+                    silent = False
+                    break
                 subject = step["subject"] or subject
                 if step["problem"] is not None:
                     return Report(name, subject, step["problem"], checks)
@@ -111,7 +117,7 @@ def _check(name: str, order: Order) -> Report:
                     checks.append(step["result"])
                     skip.append(step["result"]["name"])
                     begun = None
-            end = _end_of(child)
+            end = "did not come back" if silent else _end_of(child)
         if end is None:
             return Report(name, subject, None, checks)
         if begun is None:
@@ -138,8 +144,8 @@ def _child(order: Order) -> Iterator[subprocess.Popen[str]]:
             child.stdout.close()
 
 
-def _steps(child: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
-    """Yield what the child tells, until it ends or tells nothing for too long."""
+def _steps(child: subprocess.Popen[str]) -> Iterator[dict[str, Any] | None]:
+    """Yield what the child tells, and None when it closes its output; less if it falls silent."""
     lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
 
     def read(stream: IO[str]) -> None:
@@ -155,18 +161,18 @@ def _steps(child: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
         try:
             line = lines.get(timeout=seconds)
         except queue.Empty:
-            return  # the child still runs, and that tells
+            return
         if line is None:
+            yield None
             return
         yield json.loads(line)
         seconds = CHECK_SECONDS
 
 
 def _end_of(child: subprocess.Popen[str]) -> str | None:
-    """Return how the child came to its end, or None where it came there as it should."""
+    """Return how a child that has told everything came to its end; None is as it should."""
     try:
-        # It has closed its output, unless it hangs.
-        code = child.wait(timeout=1.0)
+        code = child.wait(timeout=END_SECONDS)
     except subprocess.TimeoutExpired:
         return "did not come back"
     if code == 0:

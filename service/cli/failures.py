@@ -79,12 +79,9 @@ def describe(error: Exception) -> Failure:
 def _problem(error: ProblemError) -> Failure:
     problem = error.problem
     kind = by_code(problem.code)
-    why = problem.detail or problem.title
-    if problem.errors:
-        why += " (" + "; ".join(f"{k}: {v}" for k, v in problem.errors.items()) + ")"
     return Failure(
         what=f"{problem.title or problem.code} ({problem.code})",
-        why=why,
+        why=problem.detail or problem.title,
         cure=kind.cure if kind is not None else f"See /problems/{problem.code} of the service.",
         exit=exit_for(problem.code, retryable=problem.retryable),
         request_id=problem.request_id,

@@ -13,7 +13,7 @@ is `retryable`, and never turns into a no.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar
+from typing import ClassVar, Final
 
 
 class ServiceError(Exception):
@@ -22,6 +22,7 @@ class ServiceError(Exception):
     Attributes:
         retry_after: seconds after which a retry makes sense; None where it never does,
             or where no better figure than the default of the edge is known.
+    Whoever raises one without a `detail` knows no more than `cause` says.
     """
 
     code: ClassVar[str]
@@ -31,7 +32,7 @@ class ServiceError(Exception):
     retryable: ClassVar[bool] = False
 
     def __init__(self, detail: str = "", *, retry_after: float | None = None) -> None:
-        super().__init__(detail or self.title)
+        super().__init__(detail or self.cause)
         self.retry_after = retry_after
 
 
@@ -80,7 +81,10 @@ class PolicyDeniedError(ServiceError):
 
 
 class InvalidRequestError(ServiceError):
-    """`errors` maps a field to what is wrong with it."""
+    """`errors` maps a field to what is wrong with it; the text names the first of them.
+
+    Who reads a log or a terminal sees nothing but the text.
+    """
 
     code = "invalid-request"
     title = "The request does not fit its schema"
@@ -88,8 +92,33 @@ class InvalidRequestError(ServiceError):
     cure = "Mend the fields named in `errors`; `/docs` shows the schema."
 
     def __init__(self, detail: str = "", *, errors: Mapping[str, object] | None = None) -> None:
-        super().__init__(detail)
         self.errors = dict(errors or {})
+        super().__init__(": ".join(filter(None, (detail, _in_words(self.errors, detail)))))
+
+
+FAULTS_IN_WORDS: Final = 3
+MAX_FIELD_CHARS: Final = 100  # callers make up fields of any length
+MAX_FAULT_CHARS: Final = 200
+
+
+def _in_words(faults: Mapping[str, object], said: str) -> str:
+    """Return the first faults that have not been said already."""
+    found = [f"{field}: {fault}" for field, fault in _flat(faults, ()) if fault not in said]
+    left = len(found) - FAULTS_IN_WORDS
+    more = [f"and {left} more"] if left > 0 else []
+    return "; ".join([*found[:FAULTS_IN_WORDS], *more])
+
+
+def _flat(faults: object, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    match faults:
+        case dict():
+            for name, inner in faults.items():
+                yield from _flat(inner, (*path, str(name)))
+        case list() | tuple():
+            for inner in faults:
+                yield from _flat(inner, path)
+        case _:
+            yield ".".join(path)[:MAX_FIELD_CHARS], str(faults).rstrip(".")[:MAX_FAULT_CHARS]
 
 
 class MalformedBodyError(ServiceError):
@@ -249,8 +278,8 @@ class KeyExistsError(ServiceError):
 class KeyNotNamedError(ServiceError):
     code = "key-not-named"
     title = "The request must name a key"
-    cause = "Policy leaves this caller more than one key, or none, so the service does not choose."
-    cure = "Put `key` into the request."
+    cause = "The credential covers more than one key that fits, so the service does not choose."
+    cure = "Put one of the keys that the detail names into the request, as `key` (`--key`)."
 
 
 class KeyNotUsableError(ServiceError):

@@ -23,7 +23,8 @@ from service.domain.limits import (
 )
 from service.domain.pages import PageRequest
 from service.domain.signing import RESERVED_ANNOTATION_PREFIX
-from service.policy.signing import usable_keys
+from service.operations.decide import require
+from service.policy.signing import may_sign_at_all, usable_keys
 from service.ports.formats import SignatureFormat
 from service.ports.store import KeyCatalog
 
@@ -35,8 +36,10 @@ def choose_key(keys: KeyCatalog, caller: Caller, name: str | None, purpose: Purp
     """Return the key to sign with: the one named, or the only one that the caller may use.
 
     Raises:
-        KeyNotFoundError, KeyNotNamedError, ForbiddenError, KeyNotUsableError.
+        ForbiddenError: first of all, and so nobody else learns which keys there are.
+        KeyNotFoundError, KeyNotNamedError, KeyNotUsableError.
     """
+    require(may_sign_at_all(caller))
     if name is not None:
         key = keys.get(name)
         if key is None:
@@ -44,9 +47,13 @@ def choose_key(keys: KeyCatalog, caller: Caller, name: str | None, purpose: Purp
     else:
         everything = keys.list(purpose, PageRequest(MAX_PAGE)).items
         choices = usable_keys(caller, everything, purpose)
+        if not everything:
+            raise KeyNotFoundError(f"there is no key for {purpose} yet: a custodian makes one")
+        if not choices:
+            raise ForbiddenError(f"the credential covers no key for {purpose}")
         if len(choices) != 1:
-            names = ", ".join(key.name for key in choices) or "none"
-            raise KeyNotNamedError(f"the credential may use these {purpose} keys: {names}")
+            names = ", ".join(key.name for key in choices)
+            raise KeyNotNamedError(f"the credential covers several keys for {purpose}: {names}")
         key = choices[0]
     if not usable_keys(caller, (key,), key.purpose):
         raise ForbiddenError(f"the credential does not cover the key {key.name}")

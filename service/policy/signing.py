@@ -68,6 +68,11 @@ def may_sign_payload(
     return all_of(answers)
 
 
+def may_sign_at_all(caller: Caller) -> Decision:
+    """Decide whether the caller signs anything, whatever the request may hold."""
+    return _role(caller)
+
+
 def usable_keys(caller: Caller, keys: tuple[Key, ...], purpose: Purpose) -> tuple[Key, ...]:
     """Return the keys of this purpose that the caller's credential names."""
     return tuple(

@@ -79,7 +79,10 @@ def by_api(
         if answer.status != HTTPStatus.OK:
             raise client.refusal(answer, "a request for referrers")
         if answer.media_type != OCI_INDEX:
-            raise RegistryUnavailableError(f"{answer.host} lists referrers in no index")
+            raise RegistryUnavailableError(
+                f"{answer.host} answered a request for referrers with something else than an "
+                f"OCI index: {answer.media_type[:100]!r}"
+            )
         found += _entries(_document(answer))
         following = _next(session, path, answer)
         if following is None:

@@ -25,6 +25,8 @@ from service.registry.config import RegistryConfig
 # it enforces content trust.
 USER_AGENT: Final = "sealwright/0.1 (cosign compatible)"
 MAX_REDIRECTS: Final = 3  # a registry and its storage need one; a front end may add one
+MAX_HOST_CHARS: Final = 100  # of what a stranger sent, in a message
+MAX_REASON_CHARS: Final = 200
 MAX_ERROR_BYTES: Final = 64 * 1024  # of a body that only explains
 _CHUNK_BYTES: Final = 64 * 1024
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -49,8 +51,12 @@ class Transport:
         return self._origin + path
 
     def resolve(self, base: str, location: str) -> str | None:
-        """Return where a Location leads, or None if it leads to a host that is not listed."""
-        return self._permitted(urljoin(base, location), self.config.redirect_hosts)
+        """Return where a Location leads, or None if that is no URL, or of a host that is not listed."""
+        try:
+            target = urljoin(base, location)
+        except ValueError:
+            return None
+        return self._permitted(target, self.config.redirect_hosts)
 
     def token_url(self, realm: str) -> str | None:
         """Return the address of a token service, or None if its host is not listed."""
@@ -104,8 +110,10 @@ class Transport:
                 return answer
             target = self.resolve(url, answer.headers.get("location", ""))
             if target is None:
+                elsewhere = _host_in(answer.headers.get("location", ""))
                 raise RegistryUnavailableError(
-                    f"{self.config.host} redirects to a host that is not in its redirect_hosts"
+                    f"{self.config.host} redirects to {elsewhere!r}, which is not in its "
+                    "redirect_hosts"
                 )
             if not self.is_own(target):
                 headers = {n: v for n, v in headers.items() if n.lower() != "authorization"}
@@ -152,9 +160,7 @@ class Transport:
                     response.close()
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             # ValueError: http.client and urllib3 raise its kinds for headers that are none.
-            raise RegistryUnavailableError(
-                f"{self.config.host} gave no complete answer ({type(error).__name__})"
-            ) from error
+            raise RegistryUnavailableError(f"{self.config.host} {_trouble(error)}") from error
         names = {name.lower(): value for name, value in response.headers.itermerged()}
         return Answer(self.config.host, response.status, names, content)
 
@@ -193,6 +199,34 @@ class Transport:
         return urllib3.HTTPSConnectionPool(
             host, target.port, maxsize=connections, block=True, ssl_context=context
         )
+
+
+def _host_in(location: str) -> str:
+    """Return the host that a URL names, or nothing: for a message, and without its secrets."""
+    try:
+        return urlsplit(location).netloc.rpartition("@")[2][:MAX_HOST_CHARS]
+    except ValueError:
+        return ""
+
+
+def _trouble(error: Exception) -> str:
+    """Say what happened, for those who have to find out where."""
+    faults = urllib3.exceptions
+    match error:
+        case faults.NameResolutionError():
+            return "has a name that cannot be resolved"
+        case faults.ConnectTimeoutError() | faults.NewConnectionError():
+            return "cannot be connected to"
+        case faults.TimeoutError() | TimeoutError():
+            return "did not answer in time"
+        case faults.SSLError() | ssl.SSLError():
+            # OpenSSL's own words: which check of the certificate failed.
+            reason = str(error).partition(" (_ssl.c")[0]
+            return f"cannot be talked to by TLS: {reason[:MAX_REASON_CHARS]}"
+        case faults.ProtocolError() | faults.IncompleteRead() | ConnectionError():
+            return "broke its answer off"
+        case _:
+            return f"gave no complete answer ({type(error).__name__})"
 
 
 def _netloc(scheme: str, netloc: str) -> str:

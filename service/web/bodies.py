@@ -59,6 +59,9 @@ def parse_object(raw: bytes) -> dict[str, object]:
         json.loads(raw, object_pairs_hook=_refuse_duplicates)
     except _DuplicateNameError as error:
         raise MalformedBodyError("an object in the body names a member twice") from error
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise MalformedBodyError(f"the body is not JSON: {error.msg}, {where}") from error
     except (ValueError, RecursionError) as error:
         raise MalformedBodyError from error
     if not isinstance(value, dict):

@@ -194,11 +194,7 @@ def init_app(app: Flask) -> None:
         return problem(error)
 
     def invalid(error: ValidationError) -> Response:
-        return problem(
-            errors.InvalidRequestError(
-                "the request does not fit its schema", errors=_by_field(error)
-            )
-        )
+        return problem(errors.InvalidRequestError(errors=_by_field(error)))
 
     def http(error: HTTPException) -> Response:
         kind = _FROM_HTTP.get(HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR))

@@ -19,6 +19,7 @@ from service.domain.errors import (
 from service.domain.references import Repository
 from service.registry import OCIClient, RegistryHealthCheck
 from tests.support.oci import client_for, entry
+from tests.support.product import free_port
 from tests.support.registry import OCI_INDEX, OCI_MANIFEST, DockerRegistry, StartRegistry
 from tests.support.scripted_http import Received, Scripted, ScriptedServer
 
@@ -196,6 +197,9 @@ def test_a_registrys_own_404_is_absence(tmp_path: Path) -> None:
         pytest.param(Scripted(307), id="307-nowhere"),
         pytest.param(Scripted(307, {"Location": "/again"}), id="307-for-ever"),
         pytest.param(Scripted(307, {"Location": "http://h:port/"}), id="307-to-no-port"),
+        pytest.param(Scripted(307, {"Location": "http://[h/"}), id="307-to-no-url"),
+        pytest.param(Scripted(307, {"Location": "/a b\x7f\u00e9?c d"}), id="307-odd-characters"),
+        pytest.param(Scripted(307, {"Location": "http://127.0.0.1:0/"}), id="307-port-0"),
         pytest.param(Scripted(silent=True), id="silence"),
     ],
 )
@@ -203,6 +207,35 @@ def test_a_registrys_own_404_is_absence(tmp_path: Path) -> None:
 def test_what_is_no_answer_is_never_a_no(tmp_path: Path, answer: Scripted, ask: Ask) -> None:
     with pytest.raises(RegistryUnavailableError):
         outcome(tmp_path, answer, ask)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (Scripted(silent=True), "did not answer in time"),
+        (Scripted(200, TYPED, MANIFEST, claimed_length=900), "broke its answer off"),
+        (Scripted(301, {"Location": "http://elsewhere.example/x"}), "redirects to 'elsewhere"),
+        (Scripted(307, {"Location": "http://u:secret@h:1/"}), "redirects to 'h:1', which is not"),
+        (Scripted(307, {"Location": "http://[h/"}), "redirects to '', which is not"),
+    ],
+)
+def test_what_is_no_answer_says_what_it_was(tmp_path: Path, answer: Scripted, said: str) -> None:
+    with pytest.raises(RegistryUnavailableError, match=said):
+        outcome(tmp_path, answer, by_tag)
+
+
+def test_a_registry_that_cannot_be_reached_says_how_far_one_comes(tmp_path: Path) -> None:
+    for host, said in (
+        (f"127.0.0.1:{free_port()}", "cannot be connected to"),
+        ("registry.invalid", "has a name that cannot be resolved"),
+    ):
+        client = client_for(tmp_path, entry(host))
+        with pytest.raises(RegistryUnavailableError, match=said):
+            client.resolve(Repository(host, REPOSITORY), "1.0")
+    with ScriptedServer(lambda _: Scripted(503)) as plain:
+        client = client_for(tmp_path, {"host": plain.host})
+        with pytest.raises(RegistryUnavailableError, match=r"by TLS: .*WRONG_VERSION_NUMBER"):
+            client.resolve(Repository(plain.host, REPOSITORY), "1.0")
 
 
 @pytest.mark.parametrize("status", [401, 403])

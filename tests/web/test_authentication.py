@@ -8,6 +8,7 @@ from flask.testing import FlaskClient
 from werkzeug.routing import Rule
 
 from service.domain.callers import Role
+from service.domain.errors import UnauthenticatedError
 from service.domain.tokens import new_token
 from tests.support.operations import World
 
@@ -101,7 +102,7 @@ def test_a_header_that_proves_nothing_is_refused_with_the_same_words(
     value = header.format(token=token, upper=token.upper(), fresh=new_token()[0])
     answer = web.get("/v1/slots", headers={"Authorization": value})
     assert answer.status_code == 401
-    assert answer.json["detail"] == "A valid credential is needed"
+    assert answer.json["detail"] == UnauthenticatedError.cause
 
 
 def test_the_scheme_may_be_written_in_any_case(web: FlaskClient, world: World) -> None:

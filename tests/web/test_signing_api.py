@@ -52,6 +52,7 @@ def test_success_is_201_and_the_answer_of_the_contract(
         "created_at",
         "attachment",
         "log",
+        "timestamp",
     }
     assert (made["format"], made["key"], made["key_version"]) == ("cosign", "release", 1)
     assert made["algorithm"] == "ecdsa-p256-sha256"

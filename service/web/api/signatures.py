@@ -51,9 +51,7 @@ def idempotency_key() -> str | None:
     value = request.headers.get(IDEMPOTENCY_KEY)
     if value is not None and not _VISIBLE_ASCII.fullmatch(value):
         fault = f"1 to {MAX_IDEMPOTENCY_KEY_CHARS} visible ASCII characters"
-        raise errors.InvalidRequestError(
-            f"{IDEMPOTENCY_KEY} cannot be used", errors={IDEMPOTENCY_KEY: [fault]}
-        )
+        raise errors.InvalidRequestError(errors={IDEMPOTENCY_KEY: [fault]})
     return value
 
 
