@@ -15,6 +15,7 @@ from service.bootstrap.acts import performers
 from service.bootstrap.ending import end_this_process
 from service.bootstrap.formats import (
     payload_forms,
+    recorded_formats,
     registry_attachers,
     signature_finders,
     signature_formats,
@@ -28,12 +29,14 @@ from service.bootstrap.tokens_file import TokenSettings
 from service.domain.clock import Clock, SystemClock
 from service.domain.errors import ConfigurationError
 from service.domain.jobs import JobKind
+from service.formats.attestation import AttestationFormat
 from service.formats.payloads import PAYLOAD_FORMS
 from service.identity import TokenAuthenticator
 from service.keyring import Keyring, TokenConfig, Vigilance
 from service.metrics import PrometheusMeter, retire_dead
 from service.operations import (
     Approvals,
+    Attest,
     Certificates,
     Credentials,
     Custody,
@@ -47,6 +50,7 @@ from service.operations import (
     Records,
     ReissueJobs,
     SeeFindings,
+    Sign,
     SignImages,
     SigningJobs,
     SignPayload,
@@ -59,6 +63,7 @@ from service.operations import (
 )
 from service.operations.acts import Acts
 from service.operations.attach import AttachRecorded
+from service.operations.attest import PrepareAttestations
 from service.operations.cycle import SigningCycle
 from service.operations.deliver import DeliverAttachments
 from service.operations.fanout import Fanout
@@ -126,7 +131,7 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
     )
     keyring = build_keyring(settings, store, clock, meter, vigilance=vigilance)
     registry = build_registries(settings, clock)
-    formats = signature_formats()
+    formats = recorded_formats()
     renewer = LeaseRenewer(clock)
     # Pools: deliveries to a slow registry must not hold up anybody's look-ups, and whoever waits
     # for others must not sit where they run.
@@ -141,9 +146,14 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
     deliver = DeliverAttachments(store.outbox, attachers, formats, delivering, log, stamp, steps)
     policy = PolicyFile(settings.policy_file, clock)
     replays = Replays(store.idempotency, store.outbox, renewer)
-    sign = SignImages(
+    sign: SignImages = Sign(
         prepare=PrepareItems(
-            store.keys, registry, formats, lambda: policy().signing, resolving, clock
+            store.keys,
+            registry,
+            signature_formats(),
+            lambda: policy().signing,
+            resolving,
+            clock,
         ),
         journal=store.journal,
         cycle=SigningCycle(store.journal, keyring, formats, renewer, steps),
@@ -163,7 +173,7 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
         registry,
         TagListing(registry),
         recorded,
-        formats,
+        signature_formats(),
         log,
         clock,
     )
@@ -179,6 +189,21 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
         },
         renewer,
         clock,
+    )
+    attest: Attest = Sign(
+        prepare=PrepareAttestations(
+            store.keys, registry, AttestationFormat(), lambda: policy().attesting, resolving
+        ),
+        journal=sign.journal,
+        cycle=sign.cycle,
+        formats=sign.formats,
+        audit=sign.audit,
+        attach=sign.attach,
+        replays=sign.replays,
+        log=sign.log,
+        stamp=sign.stamp,
+        steps=sign.steps,
+        denied="attestation.denied",
     )
     quorum = Quorum(store.quorum, store.credentials, lambda: policy().quorum, clock)
     certificates = HSMCertificateMaker(keyring)
@@ -204,6 +229,7 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
             replays=sign.replays,
             log=log,
         ),
+        attest=attest,
         verify=VerifyImages(
             store.keys,
             registry,

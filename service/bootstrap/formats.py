@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from service.domain.clock import Clock
 from service.domain.outbox import OrderKind
+from service.formats.attestation import AttestationFormat
 from service.formats.bundle import BundleFormat
 from service.formats.notation import form as notation
 from service.formats.openpgp.form import OpenPGPFormat
@@ -15,7 +16,7 @@ from service.operations.fanout import Fanout
 from service.operations.find_layers import FindLayers
 from service.operations.find_referrers import FindReferrers
 from service.operations.finders import Finder
-from service.ports.formats import SignatureFormat, SignedForm
+from service.ports.formats import RecordedFormat, SignatureFormat, SignedForm
 from service.ports.proofs import ProofsOfTime
 from service.ports.registry import Attacher
 from service.registry import (
@@ -44,6 +45,12 @@ def signature_formats() -> Mapping[str, SignatureFormat]:
 def payload_forms() -> Mapping[str, SignedForm]:
     """Return what foreign tools hand over, by the names under which it is on record."""
     return {form.name: form for form in PAYLOAD_FORMS.values()}
+
+
+def recorded_formats() -> Mapping[str, RecordedFormat]:
+    """Return everything that may be on record: the formats of signatures, and attestations."""
+    attestation = AttestationFormat()
+    return {**signature_formats(), attestation.name: attestation}
 
 
 def registry_attachers(client: OCIClient, clock: Clock) -> Mapping[OrderKind, Attacher]:

@@ -17,7 +17,7 @@ from service.operations.proofs import (
     own_authority,
 )
 from service.operations.stamp import StampSignatures
-from service.ports.formats import SignatureFormat
+from service.ports.formats import RecordedFormat
 from service.ports.proofs import ProofsOfTime
 from service.store import Store
 from service.verification.stamps import TrustedAuthority
@@ -27,7 +27,7 @@ def build_stamping(
     settings: Settings,
     store: Store,
     own: Timestamps,
-    formats: Mapping[str, SignatureFormat],
+    formats: Mapping[str, RecordedFormat],
     clock: Clock,
 ) -> StampSignatures:
     def each(shares: Sequence[None]) -> Sequence[bool]:

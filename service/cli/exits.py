@@ -39,6 +39,7 @@ EXITS: Final = MappingProxyType(
         errors.PredicateNotAllowedError: Exit.USAGE,
         errors.IndexNotFollowedError: Exit.USAGE,
         errors.UnsupportedFormatError: Exit.USAGE,
+        errors.InvalidPredicateError: Exit.USAGE,
         errors.IdempotencyKeyReusedError: Exit.USAGE,
         errors.RequestInProgressError: Exit.UNAVAILABLE,
         errors.KeyNotFoundError: Exit.USAGE,

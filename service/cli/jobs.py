@@ -11,7 +11,7 @@ from service.cli.awaiting import job_at, show_unfinished
 from service.cli.output import as_json
 from service.cli.reissue import show_reissue
 from service.cli.remote import client
-from service.cli.sign import show_signing
+from service.cli.results import show_results
 from service.cli.types import Duration
 
 REISSUE: Final = "rei_"
@@ -37,4 +37,4 @@ def show(job: str, *, wait: float | None, json_wanted: bool) -> None:
     found = job_at(service.signing_job, service.signing_job(job), deadline)
     if "results" not in found:
         show_unfinished(found, json_wanted=json_wanted, waited=wait is not None)
-    show_signing(found, json_wanted=json_wanted, waited=False)
+    show_results(found, done="signed", json_wanted=json_wanted, waited=False)

@@ -17,6 +17,9 @@ INTERRUPTED: Final = 130  # 128 and SIGINT's number, as shells have it
 COMMANDS: Final = MappingProxyType(
     {
         "sign": LazyCommand("service.cli.sign:sign", "Sign images."),
+        "attest": LazyCommand(
+            "service.cli.attest:attest", "Attest provenance, contents and scans of images."
+        ),
         "verify": LazyCommand("service.cli.verify:verify", "Verify images at their registries."),
         "bundle": LazyCommand("service.cli.bundle:bundle", "Check sigstore bundles (local)."),
         "keys": LazyCommand("service.cli.keys:keys", "Show, make, rotate and move keys."),

@@ -1,21 +1,17 @@
-"""`sealwright sign`: `POST /v1/signatures`, and waiting for what it ordered."""
+"""`sealwright sign`: `POST /v1/signatures`."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from typing import Any, Final, NoReturn
+from typing import Any
 
 import click
 
 from service.cli.awaiting import job_at, show_unfinished
-from service.cli.exits import Exit, exit_for, worst
-from service.cli.output import as_json, emit, finish, say, warn
+from service.cli.output import as_json
 from service.cli.remote import client
+from service.cli.results import conclude
 from service.cli.types import Duration, Pair
-from service.client import SealwrightClient
-
-POLL_SECONDS: Final = 0.5  # a delivery takes some tenths of a second
 
 
 @click.command()
@@ -78,63 +74,4 @@ def sign(
             show_unfinished(answer, json_wanted=json_wanted, waited=deadline is not None)
     else:
         answer = service.sign(request, idempotency_key=idempotency_key)
-    if deadline is not None:
-        _wait(service, answer, deadline)
-    show_signing(answer, json_wanted=json_wanted, waited=deadline is not None)
-
-
-def show_signing(answer: dict[str, Any], *, json_wanted: bool, waited: bool) -> NoReturn:
-    """Print what signing has come to, and end with the exit code for it."""
-    if json_wanted:
-        emit(answer)
-    else:
-        _tell(answer["results"])
-    finish(_exit(answer["results"], waited=waited))
-
-
-def _signatures(results: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    for item in results:
-        yield from item["signatures"]
-        yield from _signatures(item["children"])
-
-
-def _wait(service: SealwrightClient, answer: dict[str, Any], deadline: float) -> None:
-    """Ask for pending attachments until none is left or the time is up."""
-    while True:
-        pending = [
-            made
-            for made in _signatures(answer["results"])
-            if made["attachment"]["state"] == "pending"
-        ]
-        if not pending or time.monotonic() >= deadline:
-            return
-        time.sleep(min(POLL_SECONDS, max(0.0, deadline - time.monotonic())))
-        for made in pending:
-            made["attachment"] = service.signature(made["id"])["attachment"]
-
-
-def _tell(results: Sequence[dict[str, Any]]) -> None:
-    for item in results:
-        error = item["error"]
-        if error is not None:
-            warn(f"failed  {item['reference']}: {error['detail']} ({error['code']})")
-        for made in item["signatures"]:
-            state = made["attachment"]["state"]
-            say(
-                f"signed  {item['reference']} as {made['format']} "
-                f"by {made['key']} v{made['key_version']}: attachment {state}"
-            )
-        _tell(item["children"])
-
-
-def _exit(results: Sequence[dict[str, Any]], *, waited: bool) -> Exit:
-    states = {made["attachment"]["state"] for made in _signatures(results)}
-    exits = {Exit.UNAVAILABLE} if "failed" in states or (waited and "pending" in states) else set()
-    return worst(exits | set(_error_exits(results)))
-
-
-def _error_exits(results: Sequence[dict[str, Any]]) -> Iterator[Exit]:
-    for item in results:
-        if item["error"] is not None:
-            yield exit_for(item["error"]["code"], retryable=item["error"]["retryable"])
-        yield from _error_exits(item["children"])
+    conclude(service, answer, done="signed", deadline=deadline, json_wanted=json_wanted)

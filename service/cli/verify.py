@@ -40,6 +40,9 @@ def _tell(result: dict[str, Any]) -> None:
     say(f"{result['verdict']:<8}  {result['reference']}{count}")
     for reason in result["reasons"]:
         say(f"          {reason['text']} ({reason['code']})")
+    for said in result.get("attestations", ()):
+        by = f" by {said['key']} v{said['key_version']}" if said["key"] else ""
+        say(f"          attested: {said['predicate_type']}{by}: {said['outcome']}")
     for warning in result["warnings"]:
         say(f"          warning: {warning['text']} ({warning['code']})")
         if "cure" in warning:

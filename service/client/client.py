@@ -1,7 +1,7 @@
 """The calls of the API, one method each, answered with the JSON objects of the contract.
 
 Requests that are safe to repeat are repeated while the service says that a retry may help:
-reads, verifications, and signings, which always carry an Idempotency-Key so that a repeated
+reads, verifications, signings and attestations, which always carry an Idempotency-Key so that a repeated
 one makes nothing twice. Everything else is sent once.
 """
 
@@ -38,11 +38,13 @@ class SealwrightClient:
         Raises:
             ProblemError, UnreachableError, UnexpectedAnswerError.
         """
-        headers = {"Idempotency-Key": idempotency_key or secrets.token_urlsafe(24)}
-        return self._retries.run(
-            lambda: self._transport.send("POST", "/v1/signatures", body=request, headers=headers),
-            _worth_signing_again,
-        ).results_or_problem()
+        return self._make("/v1/signatures", request, idempotency_key)
+
+    def attest(
+        self, request: Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> JSONObject:
+        """Attest as the body of `POST /v1/attestations` says; as `sign` in everything else."""
+        return self._make("/v1/attestations", request, idempotency_key)
 
     def submit_signing(
         self, request: Mapping[str, Any], *, idempotency_key: str | None = None
@@ -235,6 +237,15 @@ class SealwrightClient:
         return self._object("POST", "/v1/policy/quorum/loosening")
 
     # --- how ----------------------------------------------------------------------------
+
+    def _make(
+        self, path: str, request: Mapping[str, Any], idempotency_key: str | None
+    ) -> JSONObject:
+        headers = {"Idempotency-Key": idempotency_key or secrets.token_urlsafe(24)}
+        return self._retries.run(
+            lambda: self._transport.send("POST", path, body=request, headers=headers),
+            _worth_signing_again,
+        ).results_or_problem()
 
     def _items(self, path: str, wanted: Mapping[str, str | None]) -> Iterator[JSONObject]:
         """Yield the items of every page of a list."""

@@ -137,7 +137,11 @@ class Setup:
         entries = [{"host": host, "http": True} for host in registries]
         # JSON is YAML, and needs no library here.
         write_private(self._state.registries_file, json.dumps({"registries": entries}, indent=1))
-        policy = {"signing": {"allow_tags": True}, "quorum": {"destroyed": 2}}
+        policy = {
+            "signing": {"allow_tags": True},
+            "attesting": {"allow_tags": True},
+            "quorum": {"destroyed": 2},
+        }
         write_private(self._state.policy_file, json.dumps(policy, indent=1))
 
     def _start_part(

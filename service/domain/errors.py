@@ -231,6 +231,25 @@ class PredicateNotAllowedError(ServiceError):
     cure = "Use a key of the other purpose; `sealwright keys list` shows what each is for."
 
 
+class InvalidPredicateError(ServiceError):
+    """`errors` maps a place in the predicate to what is wrong there."""
+
+    code = "invalid-predicate"
+    title = "The predicate cannot be attested"
+    cause = (
+        "The predicate is not what its type says (a provenance, a bill of materials, a scan "
+        "report), or it is too large, too deep, or holds numbers that readers would change."
+    )
+    cure = (
+        "Mend the places named in `errors`, or name the type that the predicate has. Types that "
+        "the service does not know are attested without a look at the content."
+    )
+
+    def __init__(self, detail: str = "", *, errors: Mapping[str, object] | None = None) -> None:
+        super().__init__(detail)
+        self.errors = dict(errors or {})
+
+
 class IndexNotFollowedError(ServiceError):
     code = "index-not-followed"
     title = "The manifests of the index cannot all be reached"

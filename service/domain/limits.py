@@ -21,6 +21,7 @@ MAX_URI_CHARS: Final = 2048  # RFC 7512 names no limit; every attribute there is
 MAX_PUBLIC_KEY_CHARS: Final = 4096  # RSA-4096 in PEM has 800
 MAX_PAGE: Final = 500  # items of one list answer
 DEFAULT_PAGE: Final = 100
+MAX_PAGE_BYTES: Final = 8 * 1024 * 1024  # of payloads: attestations may have some MB each
 
 MAX_MANIFEST_BYTES: Final = 4 * 1024 * 1024  # OCI distribution 1.1: "SHOULD ... at least 4 MB"
 MAX_BLOB_BYTES: Final = 1024 * 1024  # a signature payload has some hundred bytes
@@ -44,4 +45,8 @@ IDEMPOTENCY_DAYS: Final = 7  # the contract
 JOB_DAYS: Final = 7  # after its end, as long as an Idempotency-Key
 JOB_LEASE_SECONDS: Final = 15.0  # how late a dead worker's job is taken over; renewed thrice in it
 MAX_OPEN_JOBS: Final = 100  # of one credential; each may hold 8 MiB
+MAX_ATTESTATIONS_PER_REQUEST: Final = 100  # the contract
+MAX_PREDICATE_BYTES: Final = 4 * 1024 * 1024  # bills of materials of large images have some MB
+MAX_PREDICATE_DEPTH: Final = 64  # the deepest of the types known here need some ten
+MAX_PREDICATE_TYPE_CHARS: Final = 512  # a URI; it is an annotation of the manifest too
 MAX_TIMESTAMP_QUERY_BYTES: Final = 4096  # an imprint, a nonce, a policy; no extension is known

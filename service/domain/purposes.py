@@ -2,8 +2,9 @@
 
 Purposes never mix: cosign takes any attestation by a key for a signature by it, and a log key
 that signs images could sign a tree that nobody knows of. So what signs images takes an
-`ImageVersion`, what signs for the log a `LogVersion`, what certifies a `CAVersion`, what stamps
-time a `TimestampVersion`, and mypy refuses to confuse them. There is no way to either but the functions of this module; another purpose gets types of its own.
+`ImageVersion`, what attests an `AttestationVersion`, what signs for the log a `LogVersion`, what
+certifies a `CAVersion`, what stamps time a `TimestampVersion`, and mypy refuses to confuse them.
+There is no way to either but the functions of this module; another purpose gets types of its own.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from service.domain.keys import Key, KeyVersion, Purpose
 ImageKey = NewType("ImageKey", Key)
 ImageVersion = NewType("ImageVersion", KeyVersion)
 LogVersion = NewType("LogVersion", KeyVersion)
+AttestationKey = NewType("AttestationKey", Key)
+AttestationVersion = NewType("AttestationVersion", KeyVersion)
 CAVersion = NewType("CAVersion", KeyVersion)
 TimestampVersion = NewType("TimestampVersion", KeyVersion)
 
@@ -32,6 +35,20 @@ def image_versions(key: ImageKey) -> tuple[ImageVersion, ...]:
         KeyNotUsableError: none is active.
     """
     return tuple(ImageVersion(version) for version in _active(key))
+
+
+def attestation_key(key: Key) -> AttestationKey:
+    """Raises KeyNotUsableError unless the key is for attestations."""
+    return AttestationKey(_checked(key, Purpose.ATTESTATION))
+
+
+def attestation_versions(key: AttestationKey) -> tuple[AttestationVersion, ...]:
+    """Return the active versions.
+
+    Raises:
+        KeyNotUsableError: none is active.
+    """
+    return tuple(AttestationVersion(version) for version in _active(key))
 
 
 def log_versions(key: Key) -> tuple[LogVersion, ...]:

@@ -43,6 +43,10 @@ class SigningRequest:
     attach: bool = True
     force: bool = False
 
+    @property
+    def size(self) -> int:
+        return len(self.images)
+
 
 @dataclass(frozen=True, slots=True)
 class Statement:

@@ -77,6 +77,8 @@ class SignatureVerdict:
     version: int | None = None
     identity: str | None = None
     created_at: datetime | None = None
+    predicate_type: str | None = None
+    """Of an attestation: as it says, which is true if it stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,8 @@ class ImageVerdict:
     reasons: tuple[Reason, ...]
     signatures: tuple[SignatureVerdict, ...] = ()
     warnings: tuple[Reason, ...] = ()
+    attestations: tuple[SignatureVerdict, ...] = ()
+    """What is said of the image beside that it is signed; none of it makes a verdict."""
     platform: str | None = None
     """Of a child: as its index says."""
     children: tuple[ImageVerdict, ...] | None = None

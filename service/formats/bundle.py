@@ -16,6 +16,7 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, Final
 
+from service.domain.attestations import COSIGN_SIGN
 from service.domain.digests import Descriptor
 from service.domain.keys import Algorithm, KeyVersion, Scheme
 from service.domain.log import LogProof
@@ -83,7 +84,7 @@ class BundleFormat:
             SignatureInvalidError: StatementMalformedError and WrongStatementError are kinds of it.
         """
         said = intoto.parse_statement(payload)
-        if said.unverified_predicate_type != intoto.COSIGN_SIGN:
+        if said.unverified_predicate_type != COSIGN_SIGN:
             raise WrongStatementError(f"its predicate is {said.unverified_predicate_type}")
         match said.unverified_subjects:
             case [only] if only.is_about(statement.digest):
@@ -152,7 +153,7 @@ def bundle(
 
 def signature_referrer(content: bytes, *, at: datetime, subject: Descriptor) -> Referrer:
     """Return the manifest with which cosign attaches a signature's bundle."""
-    return predicate_referrer(content, intoto.COSIGN_SIGN, at=at, subject=subject)
+    return predicate_referrer(content, COSIGN_SIGN, at=at, subject=subject)
 
 
 def predicate_referrer(

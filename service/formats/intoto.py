@@ -10,14 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from service.domain.attestations import COSIGN_SIGN
 from service.domain.digests import Digest
 from service.domain.errors import InvalidRequestError
 from service.domain.public_keys import SignatureInvalidError
 from service.formats import strictjson
 
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
-COSIGN_SIGN: Final = "https://sigstore.dev/cosign/sign/v1"
-"""The predicate type of a signature; every other makes an attestation."""
 MAX_SUBJECTS: Final = 1000  # of a statement of others; ours have one
 
 _STATEMENT: Final = frozenset({"_type", "subject", "predicateType", "predicate"})
@@ -81,6 +80,20 @@ def signing_statement(
         )
     except strictjson.StrictJSONError as error:
         raise InvalidRequestError(f"identity or annotations: {error}") from error
+
+
+def attestation_head(digest: Digest, *, name: str, predicate_type: str) -> bytes:
+    """Return the statement about an image up to its predicate; behind that comes one brace.
+
+    Raises:
+        InvalidRequestError: the name is not Unicode text.
+    """
+    subject = {"name": name, "digest": {"sha256": digest.hex}}
+    statement = {"_type": STATEMENT_TYPE, "subject": [subject], "predicateType": predicate_type}
+    try:
+        return strictjson.dump_plain(statement)[:-1] + b',"predicate":'
+    except strictjson.StrictJSONError as error:
+        raise InvalidRequestError(f"name of the image: {error}") from error
 
 
 def parse_statement(payload: bytes) -> UnverifiedStatement:

@@ -14,6 +14,7 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import Final
 
+from service.domain.attestations import COSIGN_SIGN
 from service.domain.digests import Digest
 from service.domain.errors import InvalidReferenceError
 from service.domain.keys import KeyVersion, Scheme
@@ -42,7 +43,7 @@ class Claim:
 
     digest: Digest
     content: bytes
-    predicate_type: str = intoto.COSIGN_SIGN
+    predicate_type: str = COSIGN_SIGN
     """Of a statement; any other payload is a signature of an image, and says so by its kind."""
     name: Reference | None = None
     """The name that it claims for the image, where it claims one that can be understood."""
@@ -51,7 +52,7 @@ class Claim:
 
     @property
     def signs_an_image(self) -> bool:
-        return self.predicate_type == intoto.COSIGN_SIGN
+        return self.predicate_type == COSIGN_SIGN
 
 
 def read(encoding: Encoding, payload: bytes) -> Claim:
@@ -80,7 +81,7 @@ def _statement(payload: bytes) -> Claim:
         raise PayloadMalformedError("the statement is of another type than in-toto's")
     if not said.unverified_predicate_type:
         raise PayloadMalformedError("the statement has no predicate type")
-    if said.unverified_predicate_type == intoto.COSIGN_SIGN and said.unverified_predicate:
+    if said.unverified_predicate_type == COSIGN_SIGN and said.unverified_predicate:
         raise PayloadMalformedError("a signature's predicate says nothing, and this one does")
     match said.unverified_subjects:
         case [only] if only.unverified_digests.keys() == {"sha256"}:

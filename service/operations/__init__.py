@@ -19,7 +19,7 @@ from service.operations.quorum_policy import QuorumPolicy
 from service.operations.readiness import Readiness, ReadinessPart
 from service.operations.records import Records
 from service.operations.reissue_jobs import ReissueJobs
-from service.operations.sign import SignImages
+from service.operations.sign import Attest, Sign, SignImages
 from service.operations.sign_payload import SignPayload
 from service.operations.signing_jobs import SigningJobs
 from service.operations.slots import Slots
@@ -31,6 +31,7 @@ from service.ports.identity import Authenticator
 
 __all__ = [
     "Approvals",
+    "Attest",
     "Certificates",
     "Credentials",
     "Custody",
@@ -45,6 +46,7 @@ __all__ = [
     "Records",
     "ReissueJobs",
     "SeeFindings",
+    "Sign",
     "SignImages",
     "SignPayload",
     "SigningJobs",
@@ -65,6 +67,7 @@ class Operations:
     sign: SignImages
     signing_jobs: SigningJobs
     sign_payload: SignPayload
+    attest: Attest
     verify: VerifyImages
     keys: Keys
     custody: Custody

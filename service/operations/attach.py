@@ -18,7 +18,7 @@ from service.domain.signing import AttachmentState, AttachmentWish, Signature
 from service.operations.deliver import DeliverAttachments
 from service.operations.fanout import Fanout
 from service.operations.units import Unit
-from service.ports.formats import SignatureFormat
+from service.ports.formats import RecordedFormat
 from service.ports.store import Outbox
 
 POLL_SECONDS: Final = 0.1  # while another process delivers the same subject
@@ -28,7 +28,7 @@ POLL_SECONDS: Final = 0.1  # while another process delivers the same subject
 class AttachRecorded:
     outbox: Outbox
     deliver: DeliverAttachments
-    formats: Mapping[str, SignatureFormat]
+    formats: Mapping[str, RecordedFormat]
     fanout: Fanout
     clock: Clock
 

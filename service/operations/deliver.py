@@ -23,7 +23,7 @@ from service.domain.signing import Attachment, AttachmentState, Signature
 from service.operations.fanout import Fanout
 from service.operations.log import SignatureLog
 from service.operations.stamp import StampSignatures
-from service.ports.formats import SignatureFormat
+from service.ports.formats import RecordedFormat
 from service.ports.registry import Attacher
 from service.ports.steps import StepObserver
 from service.ports.store import Outbox
@@ -41,7 +41,7 @@ HOPELESS_ATTEMPTS: Final = 5  # of a failure that a retry does not mend by itsel
 class DeliverAttachments:
     outbox: Outbox
     attachers: Mapping[OrderKind, Attacher]
-    formats: Mapping[str, SignatureFormat]
+    formats: Mapping[str, RecordedFormat]
     fanout: Fanout
     log: SignatureLog
     stamp: StampSignatures

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from service.domain.attestations import COSIGN_SIGN
 from service.domain.digests import Digest
 from service.domain.keys import KeyVersion
 from service.domain.limits import MAX_REFERRERS_READ
 from service.domain.media_types import DOCKER_MANIFEST, OCI_MANIFEST
 from service.domain.references import Repository
 from service.domain.verdicts import Reason, ReasonCode, SignatureVerdict
-from service.formats.intoto import COSIGN_SIGN
 from service.operations.fanout import Fanout
 from service.operations.finders import COULD_NOT_ASK, Found, unanswered
 from service.ports.registry import ListedReferrer, ReferrerReader, Referrers, RegistryReader
@@ -43,6 +43,7 @@ class FindReferrers:
     ) -> Found:
         referrers = self.listing.referrers(repository, subject)
         found: list[SignatureVerdict] = []
+        attestations: list[SignatureVerdict] = []
         listed: list[Listed] = []
         open_questions = _beyond(referrers)
         wanted = [
@@ -59,7 +60,15 @@ class FindReferrers:
             listed.append(one)
             if judged is not None and judged.verdict is not None:
                 found.append(judged.verdict)
-        return Found(tuple(found), tuple(open_questions), _faults(referrers), tuple(listed))
+            if judged is not None and judged.attestation is not None:
+                attestations.append(judged.attestation)
+        return Found(
+            tuple(found),
+            tuple(open_questions),
+            _faults(referrers),
+            tuple(listed),
+            tuple(attestations),
+        )
 
     def _read(
         self,

@@ -32,6 +32,7 @@ class Found:
     unanswered: tuple[Reason, ...] = ()
     warnings: tuple[Reason, ...] = ()
     listed: tuple[Listed, ...] = ()
+    attestations: tuple[SignatureVerdict, ...] = ()
 
 
 class Finder(Protocol):

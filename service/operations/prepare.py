@@ -12,11 +12,9 @@ from service.domain.digests import Descriptor, Digest
 from service.domain.errors import (
     DescriptorMismatchError,
     ImageNotFoundError,
-    InvalidReferenceError,
     InvalidRequestError,
     PolicyDeniedError,
     ServiceError,
-    TagDigestMismatchError,
 )
 from service.domain.keys import Purpose
 from service.domain.limits import MAX_SIGNATURES_PER_REQUEST
@@ -28,6 +26,7 @@ from service.operations.children import Child, children_of
 from service.operations.choose import checked_annotations, choose_formats, choose_key
 from service.operations.decide import require
 from service.operations.fanout import Fanout
+from service.operations.pin import names_tag, parsed, resolved
 from service.operations.units import Prepared, Unit, units_of
 from service.policy.decisions import Deny
 from service.policy.signing import SigningPolicy, may_claim, may_sign
@@ -157,9 +156,7 @@ class PrepareItems:
 
     def _authorised(self, plan: _Plan, image: ImageToSign) -> tuple[Reference, Repository]:
         """(2) Decide, on data alone."""
-        reference = Reference.parse(image.unverified_reference)
-        if reference.digest is None and reference.tag is None:
-            raise InvalidReferenceError("the reference has neither digest nor tag")
+        reference = parsed(image.unverified_reference)
         question = (reference.repository, reference.digest is not None)
         repository = plan.allowed.get(question)
         if repository is None:
@@ -183,17 +180,7 @@ class PrepareItems:
         if reference.digest is not None and not _asks_registry(plan, image):
             told = None if given is None else Descriptor(given[0], reference.digest, given[1])
             return reference.digest, told
-        asked = reference.tag if reference.tag is not None else reference.digest
-        if asked is None:
-            raise InvalidReferenceError("the reference has neither digest nor tag")
-        found = self.registry.resolve(reference.repository, asked)
-        if found is None:
-            raise ImageNotFoundError(f"the registry has no {reference}")
-        if reference.digest is not None and found.digest != reference.digest:
-            raise TagDigestMismatchError(
-                f"{reference.repository}:{reference.tag} is {found.digest} at the registry, "
-                f"not {reference.digest}"
-            )
+        found = resolved(self.registry, reference)
         if given is not None and given != (found.media_type, found.size):
             raise DescriptorMismatchError(
                 f"the registry has {found.media_type} of {found.size} bytes"
@@ -207,9 +194,7 @@ def _asks_registry(plan: _Plan, image: ImageToSign) -> bool:
         return True
     if image.unverified_descriptor is None and any(form.signs_descriptor for form in plan.forms):
         return True
-    # A tag always has to be looked up; a colon behind the last slash is one.
-    name, at, _ = image.unverified_reference.partition("@")
-    return not at or ":" in name.rpartition("/")[2]
+    return names_tag(image.unverified_reference)
 
 
 def _units(

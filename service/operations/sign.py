@@ -10,11 +10,12 @@ Items fail alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Generic, Protocol, TypeVar
 
+from service.domain.attestations import AttestationRequest
 from service.domain.audit import AuditEvent
 from service.domain.callers import Caller
 from service.domain.digests import Descriptor
@@ -28,11 +29,10 @@ from service.formats.artifacts import artifact_of
 from service.operations.attach import AttachRecorded
 from service.operations.cycle import Run, SigningCycle
 from service.operations.log import SignatureLog
-from service.operations.prepare import PrepareItems
 from service.operations.replay import Replays
 from service.operations.stamp import StampSignatures
 from service.operations.units import Prepared, Unit, signatures_of, units_of
-from service.ports.formats import SignatureFormat
+from service.ports.formats import RecordedFormat
 from service.ports.steps import StepObserver
 from service.ports.store import AuditTrail, IdempotentRequest, SigningJournal
 
@@ -40,28 +40,60 @@ _DENIALS: Final = (PolicyDeniedError, ForbiddenError)
 _NOTHING_EARLIER: Final[Mapping[int, SignedItem]] = MappingProxyType({})
 
 
+class Request(Protocol):
+    """What the cycle asks of a request, whatever is to be signed."""
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def attach(self) -> bool: ...
+
+    @property
+    def force(self) -> bool: ...
+
+
+R = TypeVar("R", bound=Request)
+S_contra = TypeVar("S_contra", bound=Request, contravariant=True)
+
+
+class Prepare(Protocol[S_contra]):
+    """Steps 2 to 5: `service.operations.prepare` for images, `…attest` for attestations."""
+
+    def __call__(
+        self, caller: Caller, request: S_contra, *, settled: Collection[int]
+    ) -> Sequence[Prepared]: ...
+
+
 @dataclass(frozen=True, slots=True)
-class SignImages:
-    prepare: PrepareItems
+class Sign(Generic[R]):
+    """`denied` names the audit event about an item that policy refused.
+
+    The names of its two kinds are below, for annotations alone: a class of slots that is called
+    by such a name cannot keep it.
+    """
+
+    prepare: Prepare[R]
     journal: SigningJournal
     cycle: SigningCycle
-    formats: Mapping[str, SignatureFormat]
+    formats: Mapping[str, RecordedFormat]
     audit: AuditTrail
     attach: AttachRecorded
     replays: Replays
     log: SignatureLog
     stamp: StampSignatures
     steps: StepObserver
+    denied: str = "signature.denied"
 
     def __call__(
         self,
         caller: Caller,
-        request: SigningRequest,
+        request: R,
         *,
         idempotency_key: str | None,
         body_hash: str,
     ) -> tuple[SignedItem, ...]:
-        """Sign each image of the request and answer in its order.
+        """Sign each item of the request and answer in its order.
 
         Raises:
             ForbiddenError, KeyNotNamedError, KeyNotUsableError, UnsupportedFormatError,
@@ -93,14 +125,14 @@ class SignImages:
     def run(
         self,
         caller: Caller,
-        request: SigningRequest,
+        request: R,
         *,
         owner: str,
         held: IdempotentRequest | None,
     ) -> tuple[SignedItem, ...]:
         """As the call, under an Idempotency-Key that the caller of this holds already, or none."""
         request_id = held.id if held is not None else new_id("req")
-        earlier = self.replays.earlier(held, len(request.images))
+        earlier = self.replays.earlier(held, request.size)
         # (2) to (5); an item that an earlier run has ended for good is only authorised again.
         prepared = self.prepare(caller, request, settled=earlier.keys())
         self._audit_denials(caller, prepared)
@@ -174,7 +206,7 @@ class SignImages:
             self.audit.append(
                 [
                     AuditEvent(
-                        "signature.denied",
+                        self.denied,
                         caller.name,
                         item.shown[:MAX_REFERENCE_CHARS],
                         {"code": item.error.code, "reasons": list(item.error.reasons)},
@@ -205,6 +237,10 @@ class SignImages:
                 if unit not in made and unit.statement_hash in standing:
                     made[unit] = standing[unit.statement_hash]
         return made
+
+
+SignImages = Sign[SigningRequest]
+Attest = Sign[AttestationRequest]
 
 
 def _signatures(items: Iterable[SignedItem]) -> Iterator[Signature]:

@@ -16,7 +16,7 @@ from service.domain.clock import Clock
 from service.domain.errors import ServiceError, TimestampUnavailableError
 from service.domain.limits import WAIT_FOR_TIMESTAMPS_SECONDS
 from service.domain.signing import Signature, Timestamp
-from service.ports.formats import SignatureFormat
+from service.ports.formats import RecordedFormat
 from service.ports.store import TimestampBook
 from service.ports.timestamps import TimestampAuthority
 
@@ -35,7 +35,7 @@ class StampSignatures:
         *,
         keys: frozenset[str] | None,
         is_wanted: Callable[[], bool],
-        formats: Mapping[str, SignatureFormat],
+        formats: Mapping[str, RecordedFormat],
         book: TimestampBook,
         clock: Clock,
     ) -> None:

@@ -113,7 +113,10 @@ class VerifyImages:
             *self._other_names(found, repository),
             *_stock_warnings(found, places),
         ]
-        return ImageVerdict(shown, digest, verdict, reasons, tuple(found), tuple(warnings))
+        attestations = tuple(one for place in places for one in place.attestations)
+        return ImageVerdict(
+            shown, digest, verdict, reasons, tuple(found), tuple(warnings), attestations
+        )
 
     def _found(
         self, finder: Finder, repository: Repository, digest: Digest, keys: Sequence[KeyVersion]

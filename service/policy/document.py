@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from service.domain.errors import ConfigurationError
 from service.domain.quorum import QuorumRules
+from service.policy.attesting import AttestingPolicy
 from service.policy.custody import CustodyPolicy
 from service.policy.quorum import parse_quorum
 from service.policy.signing import SigningPolicy
@@ -18,6 +19,7 @@ class Policy:
     """What the policy file says; the defaults are those of an empty file."""
 
     signing: SigningPolicy = field(default_factory=SigningPolicy)
+    attesting: AttestingPolicy = field(default_factory=AttestingPolicy)
     quorum: QuorumRules = field(default_factory=QuorumRules)
     custody: CustodyPolicy = field(default_factory=CustodyPolicy)
     trust: TrustPolicy = field(default_factory=TrustPolicy)
@@ -28,6 +30,7 @@ def parse_policy(document: object) -> Policy:
 
     Everything is optional, and an empty file is the strict default for signing, with no
     quorum: `signing: {allow_tags: bool, must_exist: bool, repositories: [pattern, …]}`,
+    `attesting:` with the same and `predicate_types: [pattern, …]`,
     `quorum: {act: people, …, signed: bool, expires_hours: int}`,
     `custody: {allow_extractable: bool}` and `trust: {keys: [{name, public_key}, …]}`.
 
@@ -37,29 +40,49 @@ def parse_policy(document: object) -> Policy:
     if document is None:
         return Policy()
     faults: list[str] = []
-    top = _mapping(document, "the policy file", {"signing", "quorum", "custody", "trust"}, faults)
+    known = {"signing", "attesting", "quorum", "custody", "trust"}
+    top = _mapping(document, "the policy file", known, faults)
     signing = _signing(top.get("signing", {}), faults)
+    attesting = _attesting(top.get("attesting", {}), faults)
     quorum = parse_quorum(_mapping(top.get("quorum", {}), "quorum", None, faults), faults)
     custody = _mapping(top.get("custody", {}), "custody", {"allow_extractable"}, faults)
     allow_extractable = _flag(custody, "custody", "allow_extractable", faults)
     trust = parse_trust(_mapping(top.get("trust", {}), "trust", {"keys"}, faults), faults)
     if faults:
         raise ConfigurationError(*faults)
-    return Policy(signing, quorum, CustodyPolicy(allow_extractable), trust)
+    return Policy(signing, attesting, quorum, CustodyPolicy(allow_extractable), trust)
 
 
 def _signing(section: object, faults: list[str]) -> SigningPolicy:
     signing = _mapping(section, "signing", {"allow_tags", "must_exist", "repositories"}, faults)
-    allow_tags = _flag(signing, "signing", "allow_tags", faults)
-    must_exist = _flag(signing, "signing", "must_exist", faults)
-    repositories = signing.get("repositories")
-    patterns: tuple[str, ...] | None = None
-    if repositories is not None:
-        if isinstance(repositories, list) and all(isinstance(p, str) and p for p in repositories):
-            patterns = tuple(repositories)
-        else:
-            faults.append("signing.repositories must be a list of patterns")
-    return SigningPolicy(allow_tags, must_exist, patterns)
+    return SigningPolicy(
+        allow_tags=_flag(signing, "signing", "allow_tags", faults),
+        must_exist=_flag(signing, "signing", "must_exist", faults),
+        repositories=_patterns(signing, "signing", "repositories", faults),
+    )
+
+
+def _attesting(section: object, faults: list[str]) -> AttestingPolicy:
+    known = {"allow_tags", "must_exist", "repositories", "predicate_types"}
+    attesting = _mapping(section, "attesting", known, faults)
+    return AttestingPolicy(
+        allow_tags=_flag(attesting, "attesting", "allow_tags", faults),
+        must_exist=_flag(attesting, "attesting", "must_exist", faults),
+        repositories=_patterns(attesting, "attesting", "repositories", faults),
+        predicate_types=_patterns(attesting, "attesting", "predicate_types", faults),
+    )
+
+
+def _patterns(
+    section: Mapping[object, object], where: str, name: str, faults: list[str]
+) -> tuple[str, ...] | None:
+    patterns = section.get(name)
+    if patterns is None:
+        return None
+    if isinstance(patterns, list) and all(isinstance(p, str) and p for p in patterns):
+        return tuple(patterns)
+    faults.append(f"{where}.{name} must be a list of patterns")
+    return None
 
 
 def _mapping(

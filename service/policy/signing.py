@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.domain.callers import SIGN_PAYLOAD, Caller, Role
+from service.domain.callers import SIGN_PAYLOAD, Caller
 from service.domain.keys import Key, Purpose
 from service.domain.references import Reference, Repository
 from service.policy.decisions import Allow, Decision, Deny, all_of
 from service.policy.patterns import any_matches
-
-EVERY_KEY = "*"
+from service.policy.rules import (
+    covers_key,
+    covers_repository,
+    may_make_signatures,
+    pinned_enough,
+    rule_covers,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +38,18 @@ def may_sign(
     """Decide whether the caller may sign this repository with this key."""
     return all_of(
         (
-            _role(caller),
-            _repository(caller, repository),
-            _covered(policy, repository),
-            _key(caller, key),
-            _pinned(policy, pinned=pinned),
+            may_make_signatures(caller, verb="sign"),
+            covers_repository(caller, repository),
+            rule_covers(policy.repositories, repository, rule="signing"),
+            covers_key(caller, key),
+            pinned_enough(pinned=pinned, allow_tags=policy.allow_tags),
         )
     )
 
 
 def may_sign_payloads(caller: Caller, *, key: str) -> Decision:
     """Decide whether the caller may have any payload of a foreign tool signed with this key."""
-    return all_of((_role(caller), _key(caller, key)))
+    return all_of((may_make_signatures(caller, verb="sign"), covers_key(caller, key)))
 
 
 def may_sign_payload(
@@ -57,7 +62,10 @@ def may_sign_payload(
     """
     answers = [may_sign_payloads(caller, key=key)]
     if repository is not None:
-        answers += [_repository(caller, repository), _covered(policy, repository)]
+        answers += [
+            covers_repository(caller, repository),
+            rule_covers(policy.repositories, repository, rule="signing"),
+        ]
         return all_of(answers)
     if SIGN_PAYLOAD not in caller.rights:
         text = f"the payload names no repository, and the credential has no right {SIGN_PAYLOAD}"
@@ -78,7 +86,7 @@ def usable_keys(caller: Caller, keys: tuple[Key, ...], purpose: Purpose) -> tupl
     return tuple(
         key
         for key in keys
-        if key.purpose is purpose and (EVERY_KEY in caller.keys or key.name in caller.keys)
+        if key.purpose is purpose and isinstance(covers_key(caller, key.name), Allow)
     )
 
 
@@ -92,33 +100,3 @@ def may_claim(caller: Caller, identity: str, repository: Repository) -> Decision
     if named == repository or any_matches(caller.repositories, str(named)):
         return Allow()
     return Deny((f"the credential does not cover the claimed identity {named}",))
-
-
-def _role(caller: Caller) -> Decision:
-    if caller.role is Role.BUILDER:
-        return Allow()
-    return Deny((f"the role {caller.role} does not sign",))
-
-
-def _repository(caller: Caller, repository: Repository) -> Decision:
-    if any_matches(caller.repositories, str(repository)):
-        return Allow()
-    return Deny((f"the credential does not cover the repository {repository}",))
-
-
-def _covered(policy: SigningPolicy, repository: Repository) -> Decision:
-    if policy.repositories is None or any_matches(policy.repositories, str(repository)):
-        return Allow()
-    return Deny((f"no signing rule of the policy covers the repository {repository}",))
-
-
-def _key(caller: Caller, key: str) -> Decision:
-    if EVERY_KEY in caller.keys or key in caller.keys:
-        return Allow()
-    return Deny((f"the credential does not cover the key {key}",))
-
-
-def _pinned(policy: SigningPolicy, *, pinned: bool) -> Decision:
-    if pinned or policy.allow_tags:
-        return Allow()
-    return Deny(("the policy does not let a tag stand for a digest; name the digest",))

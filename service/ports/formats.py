@@ -62,10 +62,24 @@ class SignedForm(Protocol):
         ...
 
 
-class SignatureFormat(SignedForm, Protocol):
+class RecordedFormat(SignedForm, Protocol):
+    """What steps 10 and 11 ask besides: of signatures and attestations alike."""
+
     name: str
 
     kind: OrderKind
+
+    def stamped(self, signature: bytes, scheme: Scheme) -> bytes | None:
+        """Return what a time stamp of the signature is over; None where none has a place."""
+        ...
+
+    def attachment(self, signature: Signature, subject: Descriptor) -> Attachable:
+        """Assemble what lies at the registry, from the record and always the same."""
+        ...
+
+
+class SignatureFormat(RecordedFormat, Protocol):
+    """What signs an image."""
 
     signs_descriptor: bool
     """Whether media type and size of the image are signed: they must then be known."""
@@ -86,12 +100,4 @@ class SignatureFormat(SignedForm, Protocol):
         Raises:
             InvalidRequestError: no verifier could read it.
         """
-        ...
-
-    def stamped(self, signature: bytes, scheme: Scheme) -> bytes | None:
-        """Return what a time stamp of the signature is over; None where none has a place."""
-        ...
-
-    def attachment(self, signature: Signature, subject: Descriptor) -> Attachable:
-        """Assemble what lies at the registry, from the record and always the same."""
         ...

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
+from itertools import accumulate
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, bindparam, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, select, update
 
 from service.domain.clock import from_millis
 from service.domain.digests import Digest
-from service.domain.limits import MAX_LOOKASIDE_FILES
+from service.domain.limits import MAX_LOOKASIDE_FILES, MAX_PAGE_BYTES
 from service.domain.outbox import OrderKind
 from service.domain.pages import Page, PageRequest
 from service.domain.references import Repository
@@ -187,13 +189,23 @@ class StoredJournal:
 
     def list(self, wanted: SignatureFilter, page: PageRequest) -> Page[Signature]:
         """Newest first."""
-        query = SIGNATURES.where(*conditions(signatures, wanted))
+        where = conditions(signatures, wanted)
         after = number_after(page)
         if after is not None:
-            query = query.where(signatures.c.seq < after)
+            where.append(signatures.c.seq < after)
+        page = self._fitting(where, page)
+        query = SIGNATURES.where(*where)
         query = query.order_by(signatures.c.seq.desc()).limit(limit_of(page) + 1)
         rows = self._database.read(lambda connection: connection.execute(query).all())
         return page_of(rows, page, signature_from, lambda row: int(row.seq))
+
+    def _fitting(self, where: Sequence[ColumnElement[bool]], page: PageRequest) -> PageRequest:
+        """Return the page with so few items that their payloads fit into one answer."""
+        query = select(func.length(signatures.c.payload)).where(*where)
+        query = query.order_by(signatures.c.seq.desc()).limit(limit_of(page))
+        sizes = self._database.read(lambda connection: connection.execute(query).scalars().all())
+        fitting = sum(1 for total in accumulate(sizes) if total <= MAX_PAGE_BYTES)
+        return replace(page, limit=max(1, fitting)) if fitting < len(sizes) else page
 
     def unknown_outcomes(self, wanted: SignatureFilter, page: PageRequest) -> Page[UnknownOutcome]:
         """Newest first. One that a retry has superseded is no longer open."""

@@ -8,8 +8,11 @@ a signature: cosign takes every statement by the key, even a failing scan; we do
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
+from service.domain.attestations import COSIGN_SIGN
+from service.domain.attestations import FORMAT as ATTESTATION
 from service.domain.digests import Descriptor, Digest
 from service.domain.keys import KeyVersion, Purpose
 from service.domain.limits import MAX_BLOB_BYTES
@@ -17,11 +20,7 @@ from service.domain.public_keys import public_key
 from service.domain.verdicts import Reason, ReasonCode, SignatureVerdict
 from service.formats import dsse
 from service.formats.bundle import SCHEMES, BundleFormat
-from service.formats.intoto import (
-    COSIGN_SIGN,
-    StatementMalformedError,
-    parse_statement,
-)
+from service.formats.intoto import StatementMalformedError, parse_statement
 from service.ports.proofs import Evidence, ProofsOfTime, VerifiedSignature
 from service.translog import rekor
 from service.verification.bundles import (
@@ -59,8 +58,11 @@ class BundleJudge:
         layer = referrer.unverified_layers[0]
         if layer.size <= MAX_BLOB_BYTES:
             return layer
-        if referrer.unverified_annotations.get(PREDICATE, COSIGN_SIGN) != COSIGN_SIGN:
-            return Judged(None, counts_as_bundle=True)  # a large bill of materials, say
+        kind = referrer.unverified_annotations.get(PREDICATE, COSIGN_SIGN)
+        if kind != COSIGN_SIGN:
+            text = f"a bundle of {layer.size} bytes is larger than what is read here"
+            unread = _fails(ReasonCode.PAYLOAD_UNAVAILABLE, text)
+            return Judged(None, counts_as_bundle=True, attestation=_as_attestation(unread, kind))
         text = f"a bundle of {layer.size} bytes is larger than any signature"
         return Judged(_fails(ReasonCode.BUNDLE_MALFORMED, text), counts_as_bundle=True)
 
@@ -73,14 +75,18 @@ class BundleJudge:
             text = "it is over a message, and signatures of images are over statements"
             return Judged(_fails(ReasonCode.BUNDLE_MALFORMED, text), counts_as_bundle=True)
         envelope = bundle.envelope
+        kind = _predicate_type(envelope)
+        # Attestations are no signatures, good or bad: they are told of by themselves.
+        purpose = Purpose.IMAGE if kind in {None, COSIGN_SIGN} else Purpose.ATTESTATION
         signer, verdict = (
-            self._by_key(bundle, envelope, subject, keys)
+            self._by_key(bundle, envelope, subject, keys, purpose)
             if bundle.by_public_key
             else (None, _fails(ReasonCode.UNTRUSTED_KEY, "no certificate is trusted here"))
         )
-        # Attestations are left out: they are no signatures, good or bad.
-        counted = None if _is_attestation(envelope) else verdict
-        return Judged(counted, counts_as_bundle=True, signer=signer)
+        if kind is None or purpose is Purpose.IMAGE:
+            return Judged(verdict, counts_as_bundle=True, signer=signer)
+        attestation = _as_attestation(verdict, kind)
+        return Judged(None, counts_as_bundle=True, signer=signer, attestation=attestation)
 
     def _by_key(
         self,
@@ -88,6 +94,7 @@ class BundleJudge:
         envelope: UnverifiedEnvelope,
         subject: Digest,
         keys: Sequence[KeyVersion],
+        purpose: Purpose,
     ) -> tuple[KeyVersion | None, SignatureVerdict]:
         fault = _fault(envelope)
         if fault is not None:
@@ -106,9 +113,9 @@ class BundleJudge:
             return None, _fails(ReasonCode.UNTRUSTED_KEY, text)
         evidence = _evidence(bundle, envelope, signer)
         made = VerifiedSignature(signer, subject, payload, signature, evidence)
-        return signer, self._by_signer(made)
+        return signer, self._by_signer(made, purpose)
 
-    def _by_signer(self, made: VerifiedSignature) -> SignatureVerdict:
+    def _by_signer(self, made: VerifiedSignature, purpose: Purpose) -> SignatureVerdict:
         try:
             statement = parse_statement(made.payload)
         except StatementMalformedError as error:
@@ -116,7 +123,7 @@ class BundleJudge:
         about = next((s for s in statement.unverified_subjects if s.is_about(made.digest)), None)
         if about is None:
             return _fails(ReasonCode.WRONG_DIGEST, "the signature is for another image")
-        reason = trust(made, purpose=Purpose.IMAGE, proofs=self._proofs)
+        reason = trust(made, purpose=purpose, proofs=self._proofs)
         return SignatureVerdict(
             FORMAT,
             stands=reason.code is ReasonCode.SIGNATURE_VALID,
@@ -141,12 +148,15 @@ def _evidence(
     )
 
 
-def _is_attestation(envelope: UnverifiedEnvelope) -> bool:
+def _predicate_type(envelope: UnverifiedEnvelope) -> str | None:
     try:
-        statement = parse_statement(envelope.unverified_payload)
+        return parse_statement(envelope.unverified_payload).unverified_predicate_type
     except StatementMalformedError:
-        return False
-    return statement.unverified_predicate_type != COSIGN_SIGN
+        return None
+
+
+def _as_attestation(verdict: SignatureVerdict, kind: str) -> SignatureVerdict:
+    return replace(verdict, format=ATTESTATION, predicate_type=kind)
 
 
 def _fault(envelope: UnverifiedEnvelope) -> str | None:

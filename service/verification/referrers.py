@@ -36,6 +36,8 @@ class Judged:
     verdict: SignatureVerdict | None
     counts_as_bundle: bool = False
     signer: KeyVersion | None = None
+    attestation: SignatureVerdict | None = None
+    """What an attestation is worth as one."""
 
 
 class ReferrerJudge(Protocol):

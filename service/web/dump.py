@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeVar
 
+from service.domain.attestations import predicate_type_of
 from service.domain.callers import Credential
 from service.domain.certificates import CertificateChain
 from service.domain.clock import rfc3339
@@ -54,9 +55,11 @@ def page(found: Page[T], dump: Callable[[T], JSONObject]) -> JSONObject:
 def made_signature(made: Signature) -> JSONObject:
     """Return a signature as the answer to signing shows it."""
     statement, attachment = made.statement, made.attachment
+    kind = predicate_type_of(statement)
     return {
         "id": made.id,
         "format": statement.format,
+        **({} if kind is None else {"predicate_type": kind}),
         "key": statement.key,
         "key_version": statement.version,
         "algorithm": made.scheme,

@@ -33,6 +33,7 @@ def _verdict(found: ImageVerdict) -> dict[str, Any]:
         "verdict": found.verdict,
         "reasons": [_reason(reason) for reason in found.reasons],
         "signatures": [_signature(verdict) for verdict in found.signatures],
+        "attestations": [_attestation(verdict) for verdict in found.attestations],
         "warnings": [_reason(reason) for reason in found.warnings],
     }
 
@@ -53,6 +54,16 @@ def _signature(verdict: SignatureVerdict) -> dict[str, Any]:
         "key_version": verdict.version,
         "identity": verdict.identity,
         "created_at": None if verdict.created_at is None else rfc3339(verdict.created_at),
+        "outcome": _outcome(verdict),
+        "reason": _reason(verdict.reason),
+    }
+
+
+def _attestation(verdict: SignatureVerdict) -> dict[str, Any]:
+    return {
+        "predicate_type": verdict.predicate_type,
+        "key": verdict.key,
+        "key_version": verdict.version,
         "outcome": _outcome(verdict),
         "reason": _reason(verdict.reason),
     }

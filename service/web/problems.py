@@ -48,6 +48,7 @@ STATUS: Final = MappingProxyType(
         errors.PredicateNotAllowedError: HTTPStatus.UNPROCESSABLE_ENTITY,
         errors.IndexNotFollowedError: HTTPStatus.UNPROCESSABLE_ENTITY,
         errors.UnsupportedFormatError: HTTPStatus.UNPROCESSABLE_ENTITY,
+        errors.InvalidPredicateError: HTTPStatus.UNPROCESSABLE_ENTITY,
         errors.IdempotencyKeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
         errors.RequestInProgressError: HTTPStatus.CONFLICT,
         errors.KeyNotFoundError: HTTPStatus.NOT_FOUND,
@@ -142,7 +143,9 @@ def document(error: ServiceError) -> dict[str, object]:
         "retryable": error.retryable,
     }
     match error:
-        case errors.InvalidRequestError(errors=faults) if faults:
+        case (
+            errors.InvalidRequestError(errors=faults) | errors.InvalidPredicateError(errors=faults)
+        ) if faults:
             body["errors"] = faults
         case (
             errors.ForbiddenError(reasons=reasons)

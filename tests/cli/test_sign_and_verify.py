@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from service.cli import awaiting
-from service.cli import sign as sign_module
+from service.cli import results as results_module
 from service.domain.callers import Role
 from service.domain.errors import ForbiddenError, HSMUnavailableError
 from service.domain.signing import AttachmentState
@@ -99,7 +99,7 @@ def test_an_attachment_that_was_parked_is_not_a_success(shell: Shell, listening:
 def test_waiting_ends_as_soon_as_the_attachment_is_there(
     shell: Shell, listening: Listening, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sign_module, "POLL_SECONDS", 0.001)
+    monkeypatch.setattr(results_module, "POLL_SECONDS", 0.001)
     world = listening.world
     world.signing.attachment_state = AttachmentState.PENDING
     asked = threading.Event()

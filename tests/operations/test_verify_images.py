@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from service.bootstrap.formats import signature_finders
+from service.domain.attestations import COSIGN_SIGN
 from service.domain.callers import Caller, Role
 from service.domain.clock import SystemClock
 from service.domain.digests import Descriptor, Digest
@@ -23,7 +24,7 @@ from service.domain.signing import Referrer
 from service.domain.verdicts import ImageVerdict, ReasonCode, Verdict
 from service.formats import dsse
 from service.formats.bundle import bundle, predicate_referrer
-from service.formats.intoto import COSIGN_SIGN, signing_statement
+from service.formats.intoto import signing_statement
 from service.formats.simplesigning import SIMPLE_SIGNING_MEDIA_TYPE, CosignFormat
 from service.operations import VerifyImages, find_referrers
 from service.operations.fanout import Fanout

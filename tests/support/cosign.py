@@ -72,3 +72,14 @@ class Cosign:
         done = self.run("generate-key-pair", "--output-key-prefix", name)
         assert done.returncode == 0, done.stderr
         return self.home / f"{name}.key", self.home / f"{name}.pub"
+
+    def verify_attestation(
+        self, trust: Path, image: str, kind: str, *more: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Verify as an export's README says: with the log's proof, and no flag to ignore it."""
+        form = ("--new-bundle-format",) if self.is_older else ()
+        return self.run(
+            *("verify-attestation", *form, "--type", kind, "--key", str(trust / "cosign.pub")),
+            *("--trusted-root", str(trust / "trusted_root.json")),
+            *("--allow-http-registry", *more, image),
+        )

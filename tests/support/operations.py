@@ -119,6 +119,7 @@ from service.ports.store import FindingFilter, Lease, SignatureFilter
 from service.store.audit import audit_body
 from service.verification.verdicts import with_children
 from tests.support.approvals import MemoryApprovals, MemoryQuorum
+from tests.support.attesting import SoftwareAttesting
 from tests.support.certificates import Certifying
 from tests.support.jobs import MemoryJobs
 from tests.support.memory import MemoryMeter
@@ -888,6 +889,7 @@ class World:
     journal: MemoryJournal
     signing: SoftwareSigning
     jobs: MemoryJobs
+    attesting: SoftwareAttesting
     tokens: MemoryTokens
     maker: SoftwareMaker
     audit: MemoryAudit
@@ -908,6 +910,7 @@ def new_world(*, release_key: bool = True, allow_extractable: bool = False) -> W
     tokens, health, audit = MemoryTokens(), MemoryHealth(), MemoryAudit()
     meter, gauges = MemoryMeter(), MemoryGauges()
     signing, jobs = SoftwareSigning(journal, catalog), MemoryJobs()
+    attesting = SoftwareAttesting(signing, journal)
     maker, leases = SoftwareMaker(), MemoryLeases()
     move = MoveVersion(catalog, leases)
     policy, rules, approvals = PolicyOnFile(), MemoryQuorum(), MemoryApprovals(book)
@@ -941,6 +944,7 @@ def new_world(*, release_key: bool = True, allow_extractable: bool = False) -> W
         sign=cast("Any", signing),
         signing_jobs=SigningJobs(jobs, catalog, cast("Any", journal), cast("Any", NoLog().prove)),
         sign_payload=cast("Any", SoftwarePayloads(catalog)),
+        attest=cast("Any", attesting),
         verify=cast("Any", NamedVerdicts()),
         keys=Keys(catalog, tokens),
         custody=Custody(acts, catalog, audit, clock),
@@ -978,6 +982,7 @@ def new_world(*, release_key: bool = True, allow_extractable: bool = False) -> W
         journal,
         signing,
         jobs,
+        attesting,
         tokens,
         maker,
         audit,

@@ -32,6 +32,7 @@ SHELL = {
     *("export", "openssl", "cat", "curl", "bash", "python3", "ssh-keygen", "echo", "set", "."),
     *("mkdir", "ln", "cosign", "notation"),  # tests/conformance types the last two
 }
+ATTESTATIONS = ROOT / "docs" / "attestations.md"
 
 
 def console(page: Path) -> Iterator[str]:
@@ -299,3 +300,14 @@ def test_the_page_on_time_stamps_runs_as_it_is_written(product: Product, tmp_pat
     typed_in(product, tmp_path, list(console(TIMESTAMPS)))
     answer = (tmp_path / "reply").read_bytes()
     assert token_of(answer)
+
+
+def test_the_page_on_attestations_runs_as_it_is_written(product: Product, tmp_path: Path) -> None:
+    product.images.push_image("demo/app", "1.0")
+    assert product.sign(f"{product.registry}/demo/app:1.0").status == 201
+    said = typed_in(product, tmp_path, list(console(ATTESTATIONS)))
+    assert said.count("attested  ") == 2
+    assert "attested: https://example.com/tests by build v1: verified" in said
+    assert "verify-attestation --type TYPE" in said
+    made = (tmp_path / "attest-trust" / "cosign.pub").read_text()
+    assert made == product.public_key("build")

@@ -21,7 +21,12 @@ EXAMPLES = 10
 OPERATIONS = [
     (path, method) for path, methods in document("1.2.3")["paths"].items() for method in methods
 ]
-ROLES = {"slots": Role.CUSTODIAN, "keys": Role.CUSTODIAN, "signatures": Role.BUILDER}
+ROLES = {
+    "slots": Role.CUSTODIAN,
+    "keys": Role.CUSTODIAN,
+    "signatures": Role.BUILDER,
+    "attestations": Role.BUILDER,
+}
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,7 @@ def _cosign(facts: TrustFacts) -> str:
     if facts.newest() is None:
         lines += ["No version is active, so there is no `cosign.pub`.", ""]
     lines += [
-        "cosign 3, and cosign 2.6:",
+        "cosign 3, and cosign 2.6:" if facts.for_images else "cosign 3:",
         "",
         f"    cosign {verb} --key DIR/cosign.pub {proof} IMAGE",
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from service.web.api import (
     approvals,
     attachments,
+    attestations,
     audit_log,
     certificates,
     credentials,
@@ -37,6 +38,7 @@ RESOURCES = (
     signatures.routes,
     signing_jobs.routes,
     payloads.routes,
+    attestations.routes,
     verifications.routes,
     keys.routes,
     certificates.routes,

@@ -36,7 +36,7 @@ IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 PREFER: Final = "Prefer"
 _VISIBLE_ASCII: Final = re.compile(rf"[\x21-\x7e]{{1,{MAX_IDEMPOTENCY_KEY_CHARS}}}")
 
-_RESULTS_OR_PROBLEM: Final = {
+RESULTS_OR_PROBLEM: Final = {
     "application/json": SigningAnswerSchema,
     "application/problem+json": ProblemSchema,
 }
@@ -77,8 +77,8 @@ def prefers_async() -> bool:
             "With `Prefer: respond-async`: the job, as `Location` names it.", SigningJobSchema
         ),
         207: in_json("Some items failed; each says why.", SigningAnswerSchema),
-        422: Answer("The request is wrong, or no item succeeded.", _RESULTS_OR_PROBLEM),
-        503: Answer("Nothing could be done now; retry.", _RESULTS_OR_PROBLEM),
+        422: Answer("The request is wrong, or no item succeeded.", RESULTS_OR_PROBLEM),
+        503: Answer("Nothing could be done now; retry.", RESULTS_OR_PROBLEM),
     },
     errors=(
         errors.ForbiddenError,

@@ -196,13 +196,18 @@ class LogProofSchema(Schema):
 
 class MadeSignatureSchema(Schema):
     id = fields.String(required=True, metadata=about("Identifies the signature."))
-    format = fields.String(required=True, metadata=about("As in `cosign` or `bundle`."))
+    format = fields.String(
+        required=True, metadata=about("As in `cosign` or `bundle`; `attestation` is no signature.")
+    )
+    predicate_type = fields.String(metadata=about("Of an attestation: what its predicate is."))
     key = fields.String(required=True, metadata=about("Name of the key."))
     key_version = fields.Integer(required=True, metadata=about("Version of the key."))
     algorithm = fields.String(required=True, metadata=about("As in `ecdsa-p256-sha256`."))
     payload = fields.String(
         required=True,
-        metadata=about("The exact bytes signed, in base64; for `bundle` the in-toto statement."),
+        metadata=about(
+            "The exact bytes signed, in base64; for `bundle` and `attestation` the in-toto statement."
+        ),
     )
     signature = fields.String(required=True, metadata=about("The signature, in base64."))
     created_at = fields.DateTime(required=True, metadata=about("When it was first made."))
@@ -264,7 +269,9 @@ class ChildItemSchema(SignedItemSchema):
 
 class SigningAnswerSchema(Schema):
     results = fields.List(
-        fields.Nested(SignedItemSchema), required=True, metadata=about("In the order of `images`.")
+        fields.Nested(SignedItemSchema),
+        required=True,
+        metadata=about("In the order of the request."),
     )
     succeeded = fields.Integer(required=True, metadata=about("How many items succeeded."))
     failed = fields.Integer(required=True, metadata=about("How many failed, wholly or in part."))

@@ -77,6 +77,27 @@ class SignatureVerdictSchema(Schema):
     reason = fields.Nested(ReasonSchema, required=True, metadata=about("Why."))
 
 
+class AttestationVerdictSchema(Schema):
+    predicate_type = fields.String(
+        required=True, metadata=about("What its predicate is; believe it if `verified`.")
+    )
+    key = fields.String(
+        required=True, allow_none=True, metadata=about("The key that made it, where it is ours.")
+    )
+    key_version = fields.Integer(
+        required=True, allow_none=True, metadata=about("Version of that key.")
+    )
+    outcome = fields.String(
+        required=True,
+        validate=validate.OneOf(["verified", "rejected", "unknown"]),
+        metadata=about(
+            "`verified`: a key for attestations that is trusted made it; `unknown`: it could not "
+            "be read, or is too large to be read here."
+        ),
+    )
+    reason = fields.Nested(ReasonSchema, required=True, metadata=about("Why."))
+
+
 class VerdictSchema(Schema):
     reference = fields.String(required=True, metadata=about("As the caller wrote it."))
     digest = fields.String(
@@ -97,6 +118,11 @@ class VerdictSchema(Schema):
         fields.Nested(SignatureVerdictSchema),
         required=True,
         metadata=about("Each signature that was found."),
+    )
+    attestations = fields.List(
+        fields.Nested(AttestationVerdictSchema),
+        required=True,
+        metadata=about("Each attestation that was found; none of them signs the image."),
     )
     warnings = fields.List(
         fields.Nested(ReasonSchema),
