@@ -78,7 +78,7 @@ def may_sign_payload(
 
 def may_sign_at_all(caller: Caller) -> Decision:
     """Decide whether the caller signs anything, whatever the request may hold."""
-    return _role(caller)
+    return may_make_signatures(caller, verb="sign")
 
 
 def usable_keys(caller: Caller, keys: tuple[Key, ...], purpose: Purpose) -> tuple[Key, ...]:
