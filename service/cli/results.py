@@ -27,13 +27,23 @@ def conclude(
     show_results(answer, done=done, json_wanted=json_wanted, waited=deadline is not None)
 
 
-def show_results(answer: dict[str, Any], *, done: str, json_wanted: bool, waited: bool) -> NoReturn:
-    """Print what it has come to, and end with the exit code for it."""
+def show_results(
+    answer: dict[str, Any],
+    *,
+    done: str,
+    json_wanted: bool,
+    waited: bool,
+    exits: frozenset[Exit] = frozenset(),
+) -> NoReturn:
+    """Print what it has come to, and end with the exit code for it.
+
+    `exits` are those of what the answer does not tell of.
+    """
     if json_wanted:
         emit(answer)
     else:
         _tell(answer["results"], done=done)
-    finish(_exit(answer["results"], waited=waited))
+    finish(worst(exits | {_exit(answer["results"], waited=waited)}))
 
 
 def _signatures(results: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -66,6 +76,9 @@ def _tell(results: Sequence[dict[str, Any]], *, done: str) -> None:
             )
         for made in item["signatures"]:
             state = made["attachment"]["state"]
+            why = made["attachment"].get("error")
+            if why is not None:
+                warn(f"failed  {item['reference']}: {why['detail']} ({why['code']})")
             say(
                 f"{done}  {item['reference']} as {made.get('predicate_type', made['format'])} "
                 f"by {made['key']} v{made['key_version']}: attachment {state}"

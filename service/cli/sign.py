@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 import click
 
 from service.cli.awaiting import job_at, show_unfinished
 from service.cli.output import as_json
 from service.cli.remote import client
-from service.cli.results import conclude
+from service.cli.results import conclude, show_results
 from service.cli.types import Duration, Pair
+from service.client import SealwrightClient
 
 
 @click.command()
@@ -24,6 +26,10 @@ from service.cli.types import Duration, Pair
 @click.option("--id", "ids", multiple=True, help="Your name for an image, one for each IMAGE.")
 @click.option("--recursive", is_flag=True, help="Sign an index and every manifest in it.")
 @click.option("--no-attach", is_flag=True, help="Do not attach; --json shows what to push.")
+@click.option("--push-from-here", is_flag=True, help="Attach with your own registry login.")
+@click.option("--registries", type=click.Path(path_type=Path), help="Your own registries file.")
+@click.option("--registry-ca-file", type=click.Path(path_type=Path), help="CA of your registry.")
+@click.option("--registry-plain-http", is_flag=True, help="Reach the registry without TLS.")
 @click.option("--force", is_flag=True, help="Sign anew even where a signature stands.")
 @click.option("--wait", type=Duration(), help="Wait so long for attachments, as in 30s or 5m.")
 @click.option("--async", "later", is_flag=True, help="Have it done later, as a job.")
@@ -38,6 +44,10 @@ def sign(
     ids: tuple[str, ...],
     recursive: bool,
     no_attach: bool,
+    push_from_here: bool,
+    registries: Path | None,
+    registry_ca_file: Path | None,
+    registry_plain_http: bool,
     force: bool,
     wait: float | None,
     later: bool,
@@ -66,6 +76,10 @@ def sign(
     if formats:
         request["formats"] = list(formats)
     service = client()
+    how = (registries, registry_ca_file, registry_plain_http)
+    _check_how(how, push_from_here=push_from_here, others=no_attach or later or wait is not None)
+    if push_from_here:
+        _push_from_here(service, request, how, idempotency_key, json_wanted=json_wanted)
     deadline = None if wait is None else time.monotonic() + wait
     if later:
         job = service.submit_signing(request, idempotency_key=idempotency_key)
@@ -75,3 +89,27 @@ def sign(
     else:
         answer = service.sign(request, idempotency_key=idempotency_key)
     conclude(service, answer, done="signed", deadline=deadline, json_wanted=json_wanted)
+
+
+def _check_how(
+    how: tuple[Path | None, Path | None, bool], *, push_from_here: bool, others: bool
+) -> None:
+    if push_from_here and others:
+        raise click.UsageError("--push-from-here attaches by itself, and at once")
+    if not push_from_here and any(how):
+        raise click.UsageError("how to reach the registry is asked with --push-from-here alone")
+
+
+def _push_from_here(
+    service: SealwrightClient,
+    request: dict[str, Any],
+    how: tuple[Path | None, Path | None, bool],
+    idempotency_key: str | None,
+    *,
+    json_wanted: bool,
+) -> NoReturn:
+    # Imported here: whoever lets the service attach has no use for a registry client.
+    from service.cli.push import sign_and_push  # noqa: PLC0415
+
+    answer, exits = sign_and_push(service, request, how, idempotency_key=idempotency_key)
+    show_results(answer, done="signed", json_wanted=json_wanted, waited=False, exits=exits)

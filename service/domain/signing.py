@@ -42,6 +42,8 @@ class SigningRequest:
     recursive: bool = False
     attach: bool = True
     force: bool = False
+    promises: bool = False
+    """Whether what the caller attaches carries the log's promises, as what we attach does."""
 
     @property
     def size(self) -> int:

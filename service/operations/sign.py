@@ -23,7 +23,7 @@ from service.domain.errors import ForbiddenError, PolicyDeniedError, ServiceErro
 from service.domain.ids import new_id
 from service.domain.limits import MAX_REFERENCE_CHARS
 from service.domain.media_types import OCI_MANIFEST
-from service.domain.outbox import Order
+from service.domain.outbox import Order, OrderKind
 from service.domain.signing import Artifact, Signature, SignedItem, SigningRequest
 from service.formats.artifacts import artifact_of
 from service.operations.attach import AttachRecorded
@@ -165,6 +165,8 @@ class Sign(Generic[R]):
                     made[unit] = completed.error
         # (10) Nothing leaves unlogged, or unstamped where stamps are asked for.
         logged = self._logged([*made.values(), *_signatures(earlier.values())], wanted)
+        if request.promises and not request.attach:
+            logged = {one: self._promised(found) for one, found in logged.items()}
         earlier = {index: _with_log(item, logged) for index, item in earlier.items()}
         made = {
             unit: logged[one.id] if isinstance(one, Signature) else one
@@ -199,6 +201,18 @@ class Sign(Generic[R]):
         proven = self.log.proven(signatures, are_new=len(wanted) == len(signatures))
         proven = self.stamp(proven)
         return dict(zip((one.id for one in signatures), proven, strict=True))
+
+    def _promised(self, one: Signature | ServiceError) -> Signature | ServiceError:
+        """Return the signature with what its caller's own attachment is to carry of the log."""
+        if isinstance(one, ServiceError):
+            return one
+        if self.formats[one.statement.format].kind is not OrderKind.ATTACH:
+            return one
+        try:
+            [ready] = self.log.ready_to_leave([one], as_sig=True)
+        except ServiceError as error:
+            return error
+        return ready
 
     def _audit_denials(self, caller: Caller, prepared: Sequence[Prepared]) -> None:
         denied = [item for item in prepared if isinstance(item.error, _DENIALS)]

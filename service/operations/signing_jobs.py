@@ -177,6 +177,7 @@ def _dump(asked: AskedForSigning) -> bytes:
         "recursive": request.recursive,
         "attach": request.attach,
         "force": request.force,
+        "promises": request.promises,
         "any_failure_fails": asked.any_failure_fails,
     }
     return json.dumps(told, separators=(",", ":")).encode()
@@ -196,5 +197,6 @@ def asked_for(job: Job) -> AskedForSigning:
         recursive=told["recursive"],
         attach=told["attach"],
         force=told["force"],
+        promises=told.get("promises", False),  # what was asked before it could be
     )
     return AskedForSigning(request, told["any_failure_fails"])

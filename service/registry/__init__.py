@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from service.registry.attach import SigTagAttacher
-from service.registry.book import RegistryBook
+from service.registry.book import FixedRegistries, RegistryBook
 from service.registry.client import OCIClient
 from service.registry.config import (
     RegistryConfig,
@@ -19,6 +19,7 @@ from service.registry.shared import SharedTag
 from service.registry.tags import TagListing
 
 __all__ = [
+    "FixedRegistries",
     "LookasideAttacher",
     "OCIClient",
     "ReferrerAttacher",

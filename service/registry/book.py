@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Lock
+from typing import Protocol
 
 from service.domain.errors import ConfigurationError, RegistryNotConfiguredError
 from service.registry.config import RegistryConfig, load_registries
@@ -14,6 +16,34 @@ _log = logging.getLogger(__name__)
 
 # Enough to notice an edit in place, a rename over the file and a symbolic link turned.
 Stamp = tuple[int, int, int, int, int]
+
+
+class Registries(Protocol):
+    """Which registries there are; no other is ever contacted."""
+
+    def lookup(self, host: str) -> RegistryConfig:
+        """Return the registry that references call `host`.
+
+        Raises:
+            RegistryNotConfiguredError: none does.
+        """
+        ...
+
+    def all(self) -> tuple[RegistryConfig, ...]: ...
+
+
+class FixedRegistries:
+    """Registries that somebody names as long as a process lives."""
+
+    def __init__(self, configs: Sequence[RegistryConfig]) -> None:
+        self._configs = tuple(configs)
+        self._by_name = _index(self._configs)
+
+    def lookup(self, host: str) -> RegistryConfig:
+        return _found(self._by_name, host)
+
+    def all(self) -> tuple[RegistryConfig, ...]:
+        return self._configs
 
 
 class RegistryBook:
@@ -42,10 +72,7 @@ class RegistryBook:
         Raises:
             RegistryNotConfiguredError: none does.
         """
-        config = self._current().get(host.lower())
-        if config is None:
-            raise RegistryNotConfiguredError(f"{host} is not a configured registry")
-        return config
+        return _found(self._current(), host)
 
     def all(self) -> tuple[RegistryConfig, ...]:
         return tuple({config.host: config for config in self._current().values()}.values())
@@ -65,6 +92,13 @@ class RegistryBook:
                 else:
                     _log.info("registries file read again", extra={"path": str(self._path)})
             return self._by_name
+
+
+def _found(by_name: Mapping[str, RegistryConfig], host: str) -> RegistryConfig:
+    config = by_name.get(host.lower())
+    if config is None:
+        raise RegistryNotConfiguredError(f"{host} is not a configured registry")
+    return config
 
 
 def _index(configs: tuple[RegistryConfig, ...]) -> dict[str, RegistryConfig]:

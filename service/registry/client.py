@@ -20,7 +20,7 @@ from service.domain.limits import MAX_BLOB_BYTES
 from service.domain.references import Repository
 from service.ports.registry import Manifest
 from service.registry.answers import Answer
-from service.registry.book import RegistryBook
+from service.registry.book import Registries
 from service.registry.config import RegistryConfig
 from service.registry.locks import KeyedLocks
 from service.registry.manifests import (
@@ -62,7 +62,7 @@ class OCIClient:
     `_sessions`, one for each registry as it is configured now.
     """
 
-    def __init__(self, registries: RegistryBook, clock: Clock) -> None:
+    def __init__(self, registries: Registries, clock: Clock) -> None:
         self._registries = registries
         self._clock = clock
         self._lock = Lock()

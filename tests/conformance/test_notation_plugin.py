@@ -16,6 +16,7 @@ import pytest
 from tests.conformance.test_notation_judges import judge, trust
 from tests.support.clients import client
 from tests.support.product import Product, free_port
+from tests.tooling.test_documented_commands import ROOT, console, typed_in
 
 PLUGIN = Path(sys.executable).with_name("notation-sealwright")
 MEDIA_TYPES = {"jws": "application/jose+json", "cose": "application/cose"}
@@ -154,6 +155,25 @@ def test_a_compromised_version_signs_nothing(
     refused = notation.sign(image, key=key, SEALWRIGHT_TOKEN_FILE=token)
     assert refused.returncode != 0
     assert f"no version of {key} is active" in refused.stderr
+
+
+def test_the_page_on_plugins_runs_as_it_is_written(product: Product, tmp_path: Path) -> None:
+    """With the real cosign and notation, by their names; the registry is asked by plain HTTP."""
+    product.images.push_image("demo/app", "1.0")
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "notation").symlink_to(client("notation-cli"))
+    (tools / "cosign").symlink_to(client("cosign"))
+    # An admin makes credentials; everything else is a builder's.
+    lines = [
+        f"SEALWRIGHT_TOKEN_FILE=.state/dev/credentials/admin {line}"
+        if line.startswith("sealwright credentials")
+        else line
+        for line in console(ROOT / "docs" / "plugins.md")
+    ]
+    said = typed_in(product, tmp_path, [f"export PATH={tools}:$PATH", *lines])
+    assert "BEGIN PUBLIC KEY" in said
+    assert (tmp_path / "pipeline.token").exists()
 
 
 def test_the_plugin_answers_with_its_object_alone(tmp_path: Path) -> None:

@@ -88,6 +88,13 @@ class SigningRequestSchema(Schema):
         load_default=False,
         metadata=about("Make a new signature even where one stands for the same statement."),
     )
+    promises = StrictBoolean(
+        load_default=False,
+        metadata=about(
+            "With `attach: false`: let `.sig` artifacts carry the log's promise, as those do that "
+            "the service attaches. Each costs a signature by the log's key."
+        ),
+    )
     on_failure = fields.String(
         load_default="report",
         validate=validate.OneOf(["report", "error"]),
@@ -105,6 +112,7 @@ class SigningRequestSchema(Schema):
             recursive=data["recursive"],
             attach=data["attach"],
             force=data["force"],
+            promises=data["promises"],
         )
         return WantedSignatures(request, data["on_failure"] == "error")
 
