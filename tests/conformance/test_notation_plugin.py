@@ -164,13 +164,7 @@ def test_the_page_on_plugins_runs_as_it_is_written(product: Product, tmp_path: P
     tools.mkdir()
     (tools / "notation").symlink_to(client("notation-cli"))
     (tools / "cosign").symlink_to(client("cosign"))
-    # An admin makes credentials; everything else is a builder's.
-    lines = [
-        f"SEALWRIGHT_TOKEN_FILE=.state/dev/credentials/admin {line}"
-        if line.startswith("sealwright credentials")
-        else line
-        for line in console(ROOT / "docs" / "plugins.md")
-    ]
+    lines = console(ROOT / "docs" / "plugins.md")
     said = typed_in(product, tmp_path, [f"export PATH={tools}:$PATH", *lines])
     assert "BEGIN PUBLIC KEY" in said
     assert (tmp_path / "pipeline.token").exists()

@@ -47,6 +47,7 @@ def test_cosign_checks_the_log_of_what_a_job_has_pushed(
     product: Product,
     both_cosigns: list[Cosign],
     signer: str,
+    *,
     image: str,
     tmp_path: Path,
     algorithm: str,
