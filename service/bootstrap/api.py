@@ -222,6 +222,7 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
             keys=store.keys,
             registry=registry,
             policy=lambda: policy().signing,
+            attesting=lambda: policy().attesting,
             journal=store.journal,
             cycle=SigningCycle(store.journal, keyring, payload_forms(), renewer, steps),
             forms=PAYLOAD_FORMS,

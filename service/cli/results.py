@@ -43,7 +43,7 @@ def show_results(
         emit(answer)
     else:
         _tell(answer["results"], done=done)
-    finish(worst(exits | {_exit(answer["results"], waited=waited)}))
+    finish(worst({*exits, _exit(answer["results"], waited=waited)}))
 
 
 def _signatures(results: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -83,6 +83,10 @@ class AttestationRequest:
     def size(self) -> int:
         return len(self.attestations)
 
+    @property
+    def promises(self) -> bool:
+        return False  # bundles hold the whole proof, and need none
+
 
 def not_portable(value: object) -> str | None:
     """Return why readers of the JSON value would see another one, or None if they would not."""

@@ -14,7 +14,7 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import Final
 
-from service.domain.attestations import COSIGN_SIGN
+from service.domain.attestations import COSIGN_SIGN, PredicateType
 from service.domain.digests import Digest
 from service.domain.errors import InvalidReferenceError
 from service.domain.keys import KeyVersion, Scheme
@@ -43,8 +43,8 @@ class Claim:
 
     digest: Digest
     content: bytes
-    predicate_type: str = COSIGN_SIGN
-    """Of a statement; any other payload is a signature of an image, and says so by its kind."""
+    predicate_type: PredicateType | None = None
+    """Of an attestation; None of what signs an image, by its own predicate type or by its kind."""
     name: Reference | None = None
     """The name that it claims for the image, where it claims one that can be understood."""
     scheme: Scheme | None = None
@@ -52,7 +52,7 @@ class Claim:
 
     @property
     def signs_an_image(self) -> bool:
-        return self.predicate_type == COSIGN_SIGN
+        return self.predicate_type is None
 
 
 def read(encoding: Encoding, payload: bytes) -> Claim:
@@ -79,10 +79,7 @@ def _statement(payload: bytes) -> Claim:
     said = intoto.parse_statement(content)
     if said.unverified_type not in STATEMENT_TYPES:
         raise PayloadMalformedError("the statement is of another type than in-toto's")
-    if not said.unverified_predicate_type:
-        raise PayloadMalformedError("the statement has no predicate type")
-    if said.unverified_predicate_type == COSIGN_SIGN and said.unverified_predicate:
-        raise PayloadMalformedError("a signature's predicate says nothing, and this one does")
+    kind = _predicate_type(said)
     match said.unverified_subjects:
         case [only] if only.unverified_digests.keys() == {"sha256"}:
             pass
@@ -95,9 +92,21 @@ def _statement(payload: bytes) -> Claim:
     return Claim(
         digest,
         content,
-        predicate_type=said.unverified_predicate_type,
+        predicate_type=kind,
         name=_named(only.unverified_name),
     )
+
+
+def _predicate_type(said: intoto.UnverifiedStatement) -> PredicateType | None:
+    """Return the type of what is attested, or None for the statement of a signature."""
+    if said.unverified_predicate_type == COSIGN_SIGN:
+        if said.unverified_predicate:
+            raise PayloadMalformedError("a signature's predicate says nothing, and this one does")
+        return None
+    try:
+        return PredicateType.parse(said.unverified_predicate_type)
+    except ValueError as error:
+        raise PayloadMalformedError(f"its predicate type: {error}") from error
 
 
 def _inside_pae(payload: bytes) -> bytes:

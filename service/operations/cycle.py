@@ -27,13 +27,17 @@ from service.ports.store import Completed, SigningJournal
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """On whose behalf units are signed. `attach`: orders are placed for the signatures."""
+    """On whose behalf units are signed. `attach`: orders are placed for the signatures.
+
+    `promises`: where the caller attaches, what it attaches carries the log's promises.
+    """
 
     credential_id: str
     request_id: str
     owner: str
     attach: bool
     force: bool
+    promises: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,9 @@ class Request(Protocol):
     @property
     def force(self) -> bool: ...
 
+    @property
+    def promises(self) -> bool: ...
+
 
 R = TypeVar("R", bound=Request)
 S_contra = TypeVar("S_contra", bound=Request, contravariant=True)
@@ -137,7 +140,14 @@ class Sign(Generic[R]):
         prepared = self.prepare(caller, request, settled=earlier.keys())
         self._audit_denials(caller, prepared)
         self.steps.reached(5)
-        wanted = Run(caller.credential_id, request_id, owner, request.attach, request.force)
+        wanted = Run(
+            caller.credential_id,
+            request_id,
+            owner,
+            request.attach,
+            request.force,
+            request.promises,
+        )
         return self.prepared(prepared, wanted, earlier=earlier, replayed=held is not None)
 
     def prepared(
@@ -165,7 +175,7 @@ class Sign(Generic[R]):
                     made[unit] = completed.error
         # (10) Nothing leaves unlogged, or unstamped where stamps are asked for.
         logged = self._logged([*made.values(), *_signatures(earlier.values())], wanted)
-        if request.promises and not request.attach:
+        if run.promises and not run.attach:
             logged = {one: self._promised(found) for one, found in logged.items()}
         earlier = {index: _with_log(item, logged) for index, item in earlier.items()}
         made = {

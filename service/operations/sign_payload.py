@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from service.domain.attestations import PREDICATE_TYPE
 from service.domain.audit import AuditEvent
 from service.domain.callers import Caller
 from service.domain.errors import (
@@ -40,6 +41,7 @@ from service.operations.decide import require
 from service.operations.log import SignatureLog
 from service.operations.replay import Replays
 from service.operations.units import Unit
+from service.policy.attesting import AttestingPolicy, may_attest_payload
 from service.policy.decisions import Deny
 from service.policy.signing import SigningPolicy, may_sign_payload, may_sign_payloads
 from service.ports.registry import RegistryReader
@@ -63,6 +65,7 @@ class SignPayload:
     keys: KeyCatalog
     registry: RegistryReader
     policy: Callable[[], SigningPolicy]
+    attesting: Callable[[], AttestingPolicy]
     journal: SigningJournal
     cycle: SigningCycle
     forms: Mapping[Encoding, PayloadForm]
@@ -158,11 +161,18 @@ class SignPayload:
         return self._unit(request.encoding, claim, version, repository)
 
     def _authorised(self, caller: Caller, key: Key, claim: Claim) -> Repository:
-        policy = self.policy()
         repository = None
         if claim.name is not None:
             repository = self.registry.public_repository(claim.name.repository)
-        decision = may_sign_payload(policy, caller, repository, key=key.name)
+        policy: SigningPolicy | AttestingPolicy
+        if claim.predicate_type is None:
+            policy = self.policy()
+            decision = may_sign_payload(policy, caller, repository, key=key.name)
+        else:
+            policy = self.attesting()
+            decision = may_attest_payload(
+                policy, caller, repository, key=key.name, predicate_type=claim.predicate_type
+            )
         if isinstance(decision, Deny):
             raise PolicyDeniedError(*decision.reasons)
         if repository is None:
@@ -187,7 +197,7 @@ class SignPayload:
             repository,
             claim.digest,
             "" if claim.name is None else str(claim.name),
-            ((PAYLOAD_ANNOTATION, form.fingerprint(claim.content, scheme)),),
+            _annotations(claim, form.fingerprint(claim.content, scheme)),
         )
         return Unit(0, statement, statement.hash(), version, scheme, claim.content)
 
@@ -210,12 +220,21 @@ def _check_purpose(key: Key, claim: Claim) -> None:
         case Purpose.ATTESTATION if not claim.signs_an_image:
             return
         case Purpose.IMAGE:
-            what = f"{key.name} signs images, and no statement of type {claim.predicate_type}"
+            kind = "" if claim.predicate_type is None else claim.predicate_type.uri
+            what = f"{key.name} signs images, and no statement of type {kind}"
             raise PredicateNotAllowedError(what)
         case Purpose.ATTESTATION:
             raise PredicateNotAllowedError(f"{key.name} signs attestations, and this is an image's")
         case _:
             raise KeyNotUsableError(f"{key.name} is a key for {key.purpose}, not for payloads")
+
+
+def _annotations(claim: Claim, fingerprint: str) -> tuple[tuple[str, str], ...]:
+    """Return what is on record of the bytes: which they are, and what they attest."""
+    told = ((PAYLOAD_ANNOTATION, fingerprint),)
+    if claim.predicate_type is None:
+        return told
+    return (*told, (PREDICATE_TYPE, claim.predicate_type.uri))
 
 
 def _newest_active(key: Key) -> KeyVersion:

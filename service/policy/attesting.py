@@ -11,6 +11,7 @@ from service.policy.decisions import Allow, Decision, Deny, all_of
 from service.policy.patterns import any_matches
 from service.policy.rules import (
     covers_key,
+    covers_payload,
     covers_repository,
     may_make_signatures,
     pinned_enough,
@@ -50,6 +51,31 @@ def may_attest(
             rule_covers(policy.repositories, repository, rule="attesting"),
             covers_key(caller, key),
             pinned_enough(pinned=pinned, allow_tags=policy.allow_tags),
+            _type(policy, predicate_type),
+        )
+    )
+
+
+def may_attest_payload(
+    policy: AttestingPolicy,
+    caller: Caller,
+    repository: Repository | None,
+    *,
+    key: str,
+    predicate_type: PredicateType,
+) -> Decision:
+    """Decide whether the caller may have a statement signed that a foreign tool made."""
+    return all_of(
+        (
+            may_make_signatures(caller, verb="attest"),
+            covers_key(caller, key),
+            covers_payload(
+                caller,
+                repository,
+                patterns=policy.repositories,
+                must_exist=policy.must_exist,
+                rule="attesting",
+            ),
             _type(policy, predicate_type),
         )
     )

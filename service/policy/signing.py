@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.domain.callers import SIGN_PAYLOAD, Caller
+from service.domain.callers import Caller
 from service.domain.keys import Key, Purpose
 from service.domain.references import Reference, Repository
 from service.policy.decisions import Allow, Decision, Deny, all_of
 from service.policy.patterns import any_matches
 from service.policy.rules import (
     covers_key,
+    covers_payload,
     covers_repository,
     may_make_signatures,
     pinned_enough,
@@ -55,25 +56,19 @@ def may_sign_payloads(caller: Caller, *, key: str) -> Decision:
 def may_sign_payload(
     policy: SigningPolicy, caller: Caller, repository: Repository | None, *, key: str
 ) -> Decision:
-    """Decide whether the caller may have a payload signed that names this repository, or none.
-
-    One that names none may be about an image of any repository. So it takes a right of its own,
-    and a policy that asks something of the repository or of the image there says no.
-    """
-    answers = [may_sign_payloads(caller, key=key)]
-    if repository is not None:
-        answers += [
-            covers_repository(caller, repository),
-            rule_covers(policy.repositories, repository, rule="signing"),
-        ]
-        return all_of(answers)
-    if SIGN_PAYLOAD not in caller.rights:
-        text = f"the payload names no repository, and the credential has no right {SIGN_PAYLOAD}"
-        answers.append(Deny((text,)))
-    if policy.repositories is not None or policy.must_exist:
-        text = "the payload names no repository, and the policy asks which it is"
-        answers.append(Deny((text,)))
-    return all_of(answers)
+    """Decide whether the caller may have a signature's payload signed that a foreign tool made."""
+    return all_of(
+        (
+            may_sign_payloads(caller, key=key),
+            covers_payload(
+                caller,
+                repository,
+                patterns=policy.repositories,
+                must_exist=policy.must_exist,
+                rule="signing",
+            ),
+        )
+    )
 
 
 def may_sign_at_all(caller: Caller) -> Decision:

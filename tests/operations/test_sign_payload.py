@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from service.domain.attestations import COSIGN_SIGN, predicate_type_of
 from service.domain.callers import Caller, Role
 from service.domain.clock import SystemClock
 from service.domain.digests import Digest
@@ -41,12 +42,12 @@ from service.domain.keys import (
 from service.domain.lifecycle import Move
 from service.domain.payloads import Encoding, PayloadRequest, SignedPayload
 from service.domain.public_keys import public_key
-from service.formats.intoto import COSIGN_SIGN
 from service.formats.payloads import PAYLOAD_FORMS
 from service.operations import SignPayload
 from service.operations.cycle import SigningCycle
 from service.operations.renewal import LeaseRenewer
 from service.operations.replay import Replays
+from service.policy.attesting import AttestingPolicy
 from service.policy.signing import SigningPolicy
 from service.ports.steps import NoObserver
 from service.store import Store
@@ -80,6 +81,7 @@ class Bench:
     signer: UnsafeSoftwareSigner
     policy: SigningPolicy
     sign: SignPayload
+    attesting: AttestingPolicy = AttestingPolicy()  # noqa: RUF009 - frozen
 
     def __call__(
         self,
@@ -125,6 +127,7 @@ def bench(sqlite_store_url: str, tmp_path: Path) -> Any:
         keys=store.keys,
         registry=cast("Any", AnyRegistry()),
         policy=lambda: made.policy,
+        attesting=lambda: made.attesting,
         journal=store.journal,
         cycle=SigningCycle(store.journal, signer, forms, renewer, NoObserver()),
         forms=PAYLOAD_FORMS,
@@ -278,6 +281,23 @@ def test_what_policy_asks_of_repositories_holds_for_payloads_too(bench: Bench) -
         bench(named, Encoding.SIMPLESIGNING)
     bench.policy = SigningPolicy(repositories=("registry.example.com/team/*",))
     bench(named, Encoding.SIMPLESIGNING)
+
+
+def test_attestations_are_judged_by_their_own_policy(bench: Bench) -> None:
+    named, nameless = pae(a_statement(DIGEST, SBOM, name=NAMED)), pae(a_statement(DIGEST, SBOM))
+    bench.policy = SigningPolicy(repositories=())  # which is about signatures alone
+    made = bench(named, key="build")
+    assert str(made.signature.statement.repository) == NAMED
+    assert predicate_type_of(made.signature.statement) == SBOM
+    bench(nameless, key="build")
+    bench.attesting = AttestingPolicy(predicate_types=("https://slsa.dev/**",))
+    with pytest.raises(PolicyDeniedError, match="covers the predicate type"):
+        bench(named, key="build")
+    bench.attesting = AttestingPolicy(repositories=("registry.example.com/others/**",))
+    with pytest.raises(PolicyDeniedError, match="no attesting rule"):
+        bench(named, key="build")
+    with pytest.raises(PolicyDeniedError, match="the policy asks which"):
+        bench(nameless, key="build")
 
 
 def test_notation_wants_a_chain_and_the_algorithm_of_the_key(bench: Bench) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from service.domain.attestations import COSIGN_SIGN
 from service.domain.digests import Descriptor, Digest
 from service.domain.keys import Scheme
 from service.domain.media_types import OCI_MANIFEST
 from service.domain.payloads import Encoding
 from service.formats import dsse
-from service.formats.intoto import COSIGN_SIGN, STATEMENT_TYPE
+from service.formats.intoto import STATEMENT_TYPE
 from service.formats.notation import cose, jws
 from service.formats.notation.envelope import target_payload
 from tests.support.records import MOMENT
@@ -88,6 +89,7 @@ def misshapen(digest: Digest) -> dict[str, tuple[Encoding, bytes]]:
         "a predicate type twice": (of, dsse.pae(twice.encode())),
         "a predicate type in two spellings": (of, dsse.pae(shouted.encode())),
         "a signature that says something": (of, pae({**good, "predicate": {"result": "failed"}})),
+        "a predicate type that is no URI": (of, pae({**good, "predicateType": "sbom"})),
         "no predicate type": (of, pae({**good, "predicateType": ""})),
         "another kind of statement": (of, pae({**good, "_type": "https://example.com/v1"})),
         "no subject": (of, pae({**good, "subject": []})),
