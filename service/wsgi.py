@@ -24,7 +24,9 @@ def application(observer: StepObserver | None = None) -> Flask:
     service.keyring.start()
     app = create_app(service.operations, version=version("sealwright"))
     if settings.embedded_worker:
-        loops = app.extensions[LOOPS] = Loops(service.deliver, service.chores, service.jobs)
+        loops = app.extensions[LOOPS] = Loops(
+            service.deliver, service.chores, service.jobs, service.upkeep
+        )
         loops.start()
     collect_seldom()
     return app

@@ -78,6 +78,7 @@ from service.operations.log import (
 from service.operations.prepare import PrepareItems
 from service.operations.proofs import RecordedProofs
 from service.operations.quorum import Quorum
+from service.operations.reconcile import Reconcile
 from service.operations.reissue_images import ExamineImages
 from service.operations.reissue_jobs import RunReissueJob
 from service.operations.renewal import LeaseRenewer
@@ -88,7 +89,7 @@ from service.operations.watch_certificates import WatchCertificates
 from service.operations.watch_quorum import WatchQuorum
 from service.ports.metrics import Meter
 from service.ports.steps import NoObserver, StepObserver
-from service.registry import OCIClient, RegistryBook, TagListing
+from service.registry import OCIClient, ReferrerListing, RegistryBook, TagListing
 from service.store import Store
 from service.worker import Chore, Chores
 
@@ -97,6 +98,7 @@ REGISTRY_THREADS = 8  # a registry on a filesystem gains nothing from more
 APPROVALS_SECONDS = 5.0  # how late what has run out may be put on record; it counts at once
 CERTIFICATES_SECONDS = 2.0  # how late a certificate that ends may show in the findings
 LOGS_SECONDS = 0.5  # how late the audit log may show what has happened
+RECONCILE_SECONDS = 10.0  # 20 lists each time: a hundred thousand a day
 QUORUM_SECONDS = 10.0  # how late a change of the policy file may show in the findings
 
 
@@ -108,6 +110,8 @@ class Service:
     deliver: DeliverAttachments
     jobs: RunJobs
     chores: Chores
+    upkeep: Chores
+    """What may take long: done between jobs, and never in the way of deliveries."""
     store: Store
     keyring: Keyring
 
@@ -285,7 +289,21 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
         ],
         clock,
     )
-    return Service(operations, deliver, jobs, chores, store, keyring)
+    reconcile = Reconcile(
+        store.outbox,
+        store.outbox,
+        registry,
+        ReferrerListing(registry),
+        store.keys,
+        store.findings,
+        store.audit,
+        store.leases,
+        store.cursors,
+        lambda: policy().registries.restore_removed,
+        clock,
+    )
+    upkeep = Chores([Chore("reconcile", RECONCILE_SECONDS, reconcile)], clock)
+    return Service(operations, deliver, jobs, chores, upkeep, store, keyring)
 
 
 def installation(settings: Settings) -> str:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from service.domain.errors import ConfigurationError
 from service.domain.quorum import QuorumRules
 from service.policy.attesting import AttestingPolicy
 from service.policy.custody import CustodyPolicy
 from service.policy.quorum import parse_quorum
+from service.policy.registries import RegistryPolicy
 from service.policy.signing import SigningPolicy
 from service.policy.trust import TrustPolicy, parse_trust
+
+_SECTIONS: Final = {"signing", "attesting", "quorum", "custody", "trust", "registries"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,7 @@ class Policy:
     attesting: AttestingPolicy = field(default_factory=AttestingPolicy)
     quorum: QuorumRules = field(default_factory=QuorumRules)
     custody: CustodyPolicy = field(default_factory=CustodyPolicy)
+    registries: RegistryPolicy = field(default_factory=RegistryPolicy)
     trust: TrustPolicy = field(default_factory=TrustPolicy)
 
 
@@ -32,7 +37,8 @@ def parse_policy(document: object) -> Policy:
     quorum: `signing: {allow_tags: bool, must_exist: bool, repositories: [pattern, …]}`,
     `attesting:` with the same and `predicate_types: [pattern, …]`,
     `quorum: {act: people, …, signed: bool, expires_hours: int}`,
-    `custody: {allow_extractable: bool}` and `trust: {keys: [{name, public_key}, …]}`.
+    `custody: {allow_extractable: bool}`, `trust: {keys: [{name, public_key}, …]}` and
+    `registries: {restore_removed: bool}`.
 
     Raises:
         ConfigurationError: with every fault.
@@ -40,17 +46,25 @@ def parse_policy(document: object) -> Policy:
     if document is None:
         return Policy()
     faults: list[str] = []
-    known = {"signing", "attesting", "quorum", "custody", "trust"}
-    top = _mapping(document, "the policy file", known, faults)
+    top = _mapping(document, "the policy file", _SECTIONS, faults)
     signing = _signing(top.get("signing", {}), faults)
     attesting = _attesting(top.get("attesting", {}), faults)
     quorum = parse_quorum(_mapping(top.get("quorum", {}), "quorum", None, faults), faults)
     custody = _mapping(top.get("custody", {}), "custody", {"allow_extractable"}, faults)
     allow_extractable = _flag(custody, "custody", "allow_extractable", faults)
     trust = parse_trust(_mapping(top.get("trust", {}), "trust", {"keys"}, faults), faults)
+    registries = _mapping(top.get("registries", {}), "registries", {"restore_removed"}, faults)
+    restore_removed = _flag(registries, "registries", "restore_removed", faults)
     if faults:
         raise ConfigurationError(*faults)
-    return Policy(signing, attesting, quorum, CustodyPolicy(allow_extractable), trust)
+    return Policy(
+        signing,
+        attesting,
+        quorum,
+        CustodyPolicy(allow_extractable),
+        RegistryPolicy(restore_removed),
+        trust,
+    )
 
 
 def _signing(section: object, faults: list[str]) -> SigningPolicy:

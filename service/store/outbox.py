@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, bindparam, select, update
 
 from service.domain.digests import Digest
 from service.domain.errors import LeaseLostError, NotFoundError
-from service.domain.outbox import AttachmentStatus, Order, OrderState, OrderStatus
+from service.domain.outbox import AttachmentStatus, Order, OrderKind, OrderState, OrderStatus
 from service.domain.pages import Page, PageRequest
 from service.domain.signing import AttachmentState, AttachmentWish, Signature
 from service.ports.store import SignatureFilter
@@ -53,6 +53,16 @@ _CLAIM: Final = (
         lease_until=bindparam("until"),
     )
     .returning(outbox)
+)
+_SETTLED: Final = (
+    select(outbox)
+    .where(
+        outbox.c.id > bindparam("after", type_=outbox.c.id.type),
+        outbox.c.state == OrderState.DONE.value,
+        outbox.c.kind != OrderKind.LOOKASIDE.value,
+    )
+    .order_by(outbox.c.id)
+    .limit(bindparam("limit", type_=outbox.c.attempts.type))
 )
 _LOCK: Final = select(outbox).where(outbox.c.id == bindparam("order")).with_for_update()
 _END: Final = (
@@ -136,6 +146,11 @@ class StoredOutbox:
         if not self._database.read(lambda connection: connection.execute(_ANY_DUE).all()):
             return ()
         return self._database.write(partial(_claim, owner=owner, seconds=seconds, limit=limit))
+
+    def settled(self, *, after: int, limit: int) -> Sequence[Order]:
+        values = {"after": after, "limit": limit}
+        rows = self._database.read(lambda connection: connection.execute(_SETTLED, values).all())
+        return [order_from(row) for row in rows]
 
     def to_attach(self, order: Order) -> Sequence[Signature]:
         rows = self._database.read(

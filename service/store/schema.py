@@ -40,7 +40,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "r0012"
+HEAD: Final = "r0013"
 """The revision that this schema is; a test compares it with the newest migration."""
 
 metadata: Final = MetaData(
@@ -409,6 +409,23 @@ jobs: Final = Table(
 OPEN_JOB: Final = jobs.c.ended_at.is_(None)
 Index("ix_jobs_due", jobs.c.due_at, sqlite_where=OPEN_JOB, postgresql_where=OPEN_JOB)
 Index("ix_jobs_open", jobs.c.credential_id, sqlite_where=OPEN_JOB, postgresql_where=OPEN_JOB)
+
+cursors: Final = Table(
+    "cursors",
+    metadata,
+    Column("name", Text, primary_key=True),
+    _number("position"),
+)
+
+switches: Final = Table(
+    "switches",
+    metadata,
+    Column("name", Text, primary_key=True),
+    _flag("is_on"),
+    _text("reason", null=True),
+    _text("actor"),
+    _number("at"),
+)
 
 pin_latches: Final = Table(
     "pin_latches",

@@ -10,6 +10,7 @@ from service.store.audit_search import StoredAuditSearch
 from service.store.certificate_book import StoredCertificateBook
 from service.store.certifications import StoredKeyCertifications
 from service.store.credentials import StoredCredentialBook
+from service.store.cursors import StoredCursors
 from service.store.custody_record import StoredCustodyRecord
 from service.store.database import Database
 from service.store.findings import StoredFindings
@@ -54,6 +55,7 @@ class Store:
         self.audit: Final = StoredAuditTrail(self._database)
         self.leases: Final = StoredLeases(self._database)
         self.idempotency: Final = StoredIdempotencyLedger(self._database)
+        self.cursors: Final = StoredCursors(self._database)
         self.jobs: Final = StoredJobBook(self._database)
         self.pins: Final = StoredPINLatch(self._database)
         self.outbox_gauge: Final = OutboxGauge(self._database)

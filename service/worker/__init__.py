@@ -31,12 +31,14 @@ DRAIN_SECONDS: Final = 20.0  # for what has begun when the end is asked for; lea
 class Loops:
     """Both loops as threads of this process, from `start` until `end`."""
 
-    def __init__(self, deliver: DeliverAttachments, chores: Chores, jobs: RunJobs) -> None:
+    def __init__(
+        self, deliver: DeliverAttachments, chores: Chores, jobs: RunJobs, upkeep: Chores
+    ) -> None:
         self._stop: Final = Event()
         # Daemons: what they hold when the process ends all the same is claimed again by lease.
         self._threads: Final = (
             Thread(target=run_loop, args=(deliver, chores, self._stop), name="worker", daemon=True),
-            Thread(target=run_jobs, args=(jobs, self._stop), name="jobs", daemon=True),
+            Thread(target=run_jobs, args=(jobs, upkeep, self._stop), name="jobs", daemon=True),
         )
 
     def start(self) -> None:
@@ -51,10 +53,11 @@ class Loops:
             thread.join(max(0.0, deadline - time.monotonic()))
 
 
-def run_jobs(jobs: RunJobs, stop: Event) -> None:
-    """Run what is due, one job after the other, until `stop` is set."""
+def run_jobs(jobs: RunJobs, upkeep: Chores, stop: Event) -> None:
+    """Run what is due, one job after the other, with `upkeep` in between, until `stop` is set."""
     owner = new_id("job")
     while not stop.is_set():
+        upkeep.run_due()
         try:
             ran = jobs.run_once(owner=owner, stopping=stop.is_set)
         except ServiceError as error:

@@ -1,0 +1,26 @@
+"""Obligations of the store towards work that goes round and round, and is never over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from service.domain.outbox import Order
+
+
+class Cursors(Protocol):
+    """How far such work has come, by its name, for whoever goes on with it."""
+
+    def position(self, name: str) -> int:
+        """Return 0 where it has never begun."""
+        ...
+
+    def move(self, name: str, position: int) -> None: ...
+
+
+class SettledOrders(Protocol):
+    """What was brought to a registry, and looked after for as long as an order does."""
+
+    def settled(self, *, after: int, limit: int) -> Sequence[Order]:
+        """Return orders that are done, of lists at registries, with a higher id than `after`."""
+        ...
