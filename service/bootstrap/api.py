@@ -75,6 +75,7 @@ from service.operations.log import (
     TendLogs,
     TrustedLogs,
 )
+from service.operations.pauses import RegistryPauses
 from service.operations.prepare import PrepareItems
 from service.operations.proofs import RecordedProofs
 from service.operations.quorum import Quorum
@@ -147,7 +148,9 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
     log = build_log(settings, store, keyring, clock)
     timestamps = Timestamps(store.keys, keyring, store.audit, clock)
     stamp = build_stamping(settings, store, timestamps, formats, clock)
-    deliver = DeliverAttachments(store.outbox, attachers, formats, delivering, log, stamp, steps)
+    deliver = DeliverAttachments(
+        store.outbox, attachers, formats, delivering, log, stamp, steps, RegistryPauses(clock)
+    )
     policy = PolicyFile(settings.policy_file, clock)
     replays = Replays(store.idempotency, store.outbox, renewer)
     sign: SignImages = Sign(

@@ -44,6 +44,7 @@ class Finding:
 
 CERTIFICATE_EXPIRING = "certificate-expiring"
 JOB_PARKED = "job-parked"
+ORDER_PARKED = "order-parked"
 KEY_COMPROMISED = "key-compromised"
 QUORUM_FILE_LOOSER = "quorum-file-looser"
 SIGNATURE_MISSING = "signature-missing"

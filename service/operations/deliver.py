@@ -9,19 +9,20 @@ a few seconds later, and again while the list keeps changing, and put back where
 from __future__ import annotations
 
 import logging
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from service.domain.digests import Descriptor
-from service.domain.errors import LeaseLostError, ServiceError
+from service.domain.errors import LeaseLostError, RegistryUnavailableError, ServiceError
 from service.domain.limits import ATTACH_SECONDS, ORDER_LEASE_SECONDS
 from service.domain.media_types import OCI_MANIFEST
 from service.domain.outbox import Order, OrderKind
 from service.domain.signing import Attachment, AttachmentState, Signature
+from service.operations.backoff import backoff, spread
 from service.operations.fanout import Fanout
 from service.operations.log import SignatureLog
+from service.operations.pauses import RegistryPauses
 from service.operations.stamp import StampSignatures
 from service.ports.formats import RecordedFormat
 from service.ports.registry import Attacher
@@ -46,6 +47,7 @@ class DeliverAttachments:
     log: SignatureLog
     stamp: StampSignatures
     steps: StepObserver
+    pauses: RegistryPauses
 
     def run_once(self, *, owner: str, limit: int = 32) -> int:
         """Claim what is due, deliver it, and return how many orders that were."""
@@ -55,6 +57,16 @@ class DeliverAttachments:
 
     def _deliver_claimed(self, order: Order) -> None:
         try:
+            # The lookaside is our own: no registry is asked for it.
+            left = (
+                0.0
+                if order.kind is OrderKind.LOOKASIDE
+                else self.pauses.left(order.repository.host)
+            )
+            if left:
+                # Not an attempt: nobody has asked the registry.
+                self.outbox.postpone(order, seconds=spread(left))
+                return
             self.deliver(order, self.outbox.to_attach(order))
         except ServiceError as error:
             # The store is away: the lease runs out and the order is claimed again.
@@ -82,6 +94,7 @@ class DeliverAttachments:
             )
         except ServiceError as error:
             return self._failed(order, signatures, error)
+        self.pauses.answered(order.repository.host)
         self.steps.reached(11)
         holders = dict(zip((s.id for s in signatures), attached.manifests, strict=True))
         quiet = not attached.added and order.seen == attached.seen
@@ -117,6 +130,8 @@ class DeliverAttachments:
             "attachment failed",
             extra={"order": order.id, "code": error.code, "attempts": order.attempts + 1},
         )
+        if isinstance(error, RegistryUnavailableError):
+            self.pauses.was_silent(order.repository.host)
         delay = retry_delay(order.attempts, error)
         state = AttachmentState.FAILED if delay is None else AttachmentState.PENDING
         try:
@@ -129,16 +144,7 @@ class DeliverAttachments:
 
 
 def retry_delay(attempts: int, error: ServiceError) -> float | None:
-    """Seconds until the next attempt after `attempts` failed ones; None parks the order.
-
-    Jittered, so that a thousand orders do not return to a registry at one moment.
-    """
+    """Seconds until the next attempt after `attempts` failed ones; None parks the order."""
     if not error.retryable and attempts + 1 >= HOPELESS_ATTEMPTS:
         return None
     return max(backoff(attempts, cap=RETRY_CAP_SECONDS), error.retry_after or 0.0)
-
-
-def backoff(attempts: int, *, cap: float) -> float:
-    """Return seconds that double with each attempt, up to about `cap`."""
-    seconds = min(0.5 * 2.0 ** min(attempts, 20), cap)
-    return seconds * random.uniform(0.75, 1.25)  # noqa: S311  # spreads load, hides nothing

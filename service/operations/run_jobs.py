@@ -20,7 +20,7 @@ from service.domain.errors import ForbiddenError, InternalError, LeaseLostError,
 from service.domain.findings import JOB_PARKED, NewFinding, Severity
 from service.domain.jobs import Job, JobKind, Progress
 from service.domain.limits import JOB_LEASE_SECONDS
-from service.operations.deliver import backoff
+from service.operations.backoff import backoff
 from service.operations.renewal import LeaseRenewer
 from service.ports.jobs import Finished, Interrupted, JobBook, JobRunner
 from service.ports.store import CredentialBook, Findings

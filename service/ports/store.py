@@ -197,8 +197,13 @@ class Outbox(Protocol):
     ) -> None:
         """Record a failed delivery: to be tried again after `retry_seconds`, or parked (None).
 
-        Parking sets the attachments `failed`. Raises LeaseLostError if the fence moved.
+        Parking sets the attachments `failed` and opens a finding, which is closed when the order
+        is delivered after all. Raises LeaseLostError if the fence moved.
         """
+        ...
+
+    def postpone(self, order: Order, *, seconds: float) -> None:
+        """Let go of an order that nobody has tried. Raises LeaseLostError."""
         ...
 
     def attachment_states(self, signature_ids: Sequence[str]) -> Mapping[str, Signature]:

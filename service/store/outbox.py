@@ -10,12 +10,14 @@ from sqlalchemy import Connection, Row, bindparam, select, update
 
 from service.domain.digests import Digest
 from service.domain.errors import LeaseLostError, NotFoundError
+from service.domain.findings import ORDER_PARKED, NewFinding, Severity
 from service.domain.outbox import AttachmentStatus, Order, OrderKind, OrderState, OrderStatus
 from service.domain.pages import Page, PageRequest
 from service.domain.signing import AttachmentState, AttachmentWish, Signature
 from service.ports.store import SignatureFilter
 from service.store import outbox_lists
 from service.store.database import Database
+from service.store.findings import close_finding, open_finding
 from service.store.orders import attach_again, place, place_of
 from service.store.rows import SIGNATURES, order_from, signature_from
 from service.store.schema import PARKED, STANDING, WAITING, attachments, outbox, signatures
@@ -186,6 +188,8 @@ class StoredOutbox:
                     values["state"] = OrderState.DONE.value
                 else:
                     values["due_at"] = now + round(look_again_seconds * 1000)
+            if row.error_code is not None:
+                close_finding(connection, ORDER_PARKED, _subject(order), now=now)
             _end(connection, row, **values, attempts=0, seen=seen)
             return current
 
@@ -210,6 +214,13 @@ class StoredOutbox:
                 _FAILED if parked else _STILL_PENDING,
                 {"order": order.id, "code": error_code, "detail": detail, "now": now},
             )
+            if parked:
+                evidence = {"attempts": row.attempts + 1, "code": error_code, "detail": detail}
+                open_finding(
+                    connection,
+                    NewFinding(ORDER_PARKED, Severity.HIGH, _subject(order), evidence),
+                    now=now,
+                )
             _end(
                 connection,
                 row,
@@ -218,6 +229,23 @@ class StoredOutbox:
                 attempts=row.attempts + 1,
                 error_code=error_code,
                 error_detail=detail,
+            )
+
+        self._database.write(run)
+
+    def postpone(self, order: Order, *, seconds: float) -> None:
+        def run(connection: Connection) -> None:
+            row = _locked(connection, order)
+            due_at = database_now(connection) + round(seconds * 1000)
+            _end(
+                connection,
+                row,
+                state=row.state,
+                # What was asked for since the claim is not made to wait by it.
+                due_at=due_at if row.generation == order.generation else row.due_at,
+                attempts=row.attempts,
+                error_code=row.error_code,
+                error_detail=row.error_detail,
             )
 
         self._database.write(run)
@@ -283,6 +311,10 @@ def _claim(connection: Connection, *, owner: str, seconds: float, limit: int) ->
     until = database_now(connection) + round(seconds * 1000)
     rows = connection.execute(_CLAIM, {"ids": ids, "holder": owner, "until": until}).all()
     return [order_from(row) for row in sorted(rows, key=lambda row: (row.due_at, row.id))]
+
+
+def _subject(order: Order) -> str:
+    return f"{order.repository}@{order.digest} {order.kind}"
 
 
 def _locked(connection: Connection, order: Order) -> Row[Any]:

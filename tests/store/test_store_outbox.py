@@ -12,7 +12,7 @@ from service.domain.errors import LeaseLostError, NotFoundError
 from service.domain.outbox import AttachmentStatus, Order, OrderKind, OrderState
 from service.domain.pages import PageRequest
 from service.domain.signing import AttachmentState, AttachmentWish, Signature
-from service.ports.store import SignatureFilter
+from service.ports.store import FindingFilter, SignatureFilter
 from service.store import Store
 from tests.support.records import (
     REPOSITORY,
@@ -406,3 +406,47 @@ def test_the_gauge_tells_what_waits_and_what_was_parked(store: Store) -> None:
 
 def gauge(store: Store) -> dict[str, float]:
     return {reading.labels[0]: reading.value for reading in store.outbox_gauge.readings()}
+
+
+def open_findings(store: Store) -> list[tuple[str, str]]:
+    found = store.findings.list(FindingFilter(is_open=True), FIRST).items
+    return [(one.code, one.subject) for one in found]
+
+
+def test_a_parked_order_is_a_finding_until_it_is_delivered(store: Store) -> None:
+    make_key(store)
+    made, order = ordered(store)
+    store.outbox.failed(order, error_code="x", error_detail="no", retry_seconds=0.0)
+    assert open_findings(store) == []
+    [again] = claim(store)
+    store.outbox.failed(again, error_code="x", error_detail="no", retry_seconds=None)
+    subject = f"{REPOSITORY}@{made.statement.digest} attach"
+    assert open_findings(store) == [("order-parked", subject)]
+    assert store.outbox.retry_all_parked() == 1
+    assert open_findings(store) == [("order-parked", subject)]
+    [retried] = claim(store)
+    attach(store, retried, made)
+    assert open_findings(store) == []
+
+
+def test_a_postponed_order_waits_and_was_not_tried(store: Store) -> None:
+    make_key(store)
+    ordered(store)
+    expire(store)
+    [order] = claim(store)
+    store.outbox.postpone(order, seconds=60)
+    assert claim(store) == []
+    [status] = store.outbox.list_orders(None, FIRST).items
+    assert (status.state, status.attempts, status.error_code) == (OrderState.WAITING, 0, None)
+    with pytest.raises(LeaseLostError):
+        store.outbox.postpone(order, seconds=0)
+
+
+def test_what_is_asked_for_while_an_order_is_postponed_is_due_at_once(store: Store) -> None:
+    make_key(store)
+    made, _ = ordered(store)
+    expire(store)
+    [order] = claim(store)
+    store.outbox.order_attachments([wish(made)], owner="own_2", seconds=30)
+    store.outbox.postpone(order, seconds=60)
+    assert [one.id for one in claim(store)] == [order.id]
