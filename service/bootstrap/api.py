@@ -244,6 +244,8 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
             signature_finders(registry, build_proofs(store), reading, clock),
             verifying,
             children,
+            lambda: policy().trust,
+            clock,
         ),
         keys=Keys(store.keys, keyring),
         custody=Custody(acts, store.keys, store.audit, clock),

@@ -12,6 +12,7 @@ import yaml
 from service.domain.clock import Clock
 from service.domain.errors import ConfigurationError
 from service.policy.document import Policy, parse_policy
+from service.verification.others import check_roots
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,9 @@ def read_policy(path: Path) -> Policy:
         document = yaml.safe_load(content)
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{path} is not YAML: {error}") from error
-    return parse_policy(document)
+    policy = parse_policy(document)
+    check_roots(policy.trust)
+    return policy
 
 
 class PolicyFile:

@@ -27,6 +27,9 @@ class ReasonCode(StrEnum):
     SIGNATURE_VALID = "signature-valid"
     NO_SIGNATURE = "no-signature"
     UNTRUSTED_KEY = "untrusted-key"
+    UNTRUSTED_IDENTITY = "untrusted-identity"
+    UNTRUSTED_CERTIFICATE = "untrusted-certificate"
+    SIGSTORE_REFUSED = "sigstore-refused"
     KEY_COMPROMISED = "key-compromised"
     WRONG_PURPOSE = "wrong-purpose"
     WRONG_DIGEST = "wrong-digest"
@@ -68,7 +71,11 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class SignatureVerdict:
-    """What one signature found at the registry is worth."""
+    """What one signature found at the registry is worth.
+
+    `policy` is the trust policy by which somebody else's signature was judged; `key` is then the
+    name that the policy file gives a foreign key, and has no version.
+    """
 
     format: str
     stands: bool
@@ -79,6 +86,16 @@ class SignatureVerdict:
     created_at: datetime | None = None
     predicate_type: str | None = None
     """Of an attestation: as it says, which is true if it stands."""
+    policy: str | None = None
+    certificate_identity: str | None = None
+    certificate_issuer: str | None = None
+
+    @property
+    def signer(self) -> str | None:
+        """Return who has made it, where that is known: a key, or whom a certificate is for."""
+        if self.key is None:
+            return self.certificate_identity
+        return self.key if self.version is None else f"{self.key} version {self.version}"
 
 
 @dataclass(frozen=True, slots=True)

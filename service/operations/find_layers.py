@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from service.domain.digests import Digest
-from service.domain.keys import KeyVersion
 from service.domain.references import Repository
 from service.domain.verdicts import Reason, ReasonCode, SignatureVerdict
 from service.formats.siglist import signature_tag
@@ -20,6 +18,7 @@ from service.verification.cosign import (
     judge,
     unverified_layers,
 )
+from service.verification.others import Trusted
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +28,7 @@ class FindLayers:
     registry: RegistryReader
     proofs: ProofsOfTime
 
-    def __call__(
-        self, repository: Repository, subject: Digest, keys: Sequence[KeyVersion]
-    ) -> Found:
+    def __call__(self, repository: Repository, subject: Digest, trusted: Trusted) -> Found:
         manifest = self.registry.manifest(repository, signature_tag(subject))
         if manifest is None:
             return Found()
@@ -44,7 +41,7 @@ class FindLayers:
         open_questions: list[Reason] = []
         for layer in layers:
             try:
-                found.append(self._layer(layer, repository, subject, keys))
+                found.append(self._layer(layer, repository, subject, trusted))
             except COULD_NOT_ASK as error:
                 open_questions.append(unanswered(error))
         return Found(tuple(found), tuple(open_questions))
@@ -54,11 +51,14 @@ class FindLayers:
         layer: UnverifiedLayer,
         repository: Repository,
         digest: Digest,
-        keys: Sequence[KeyVersion],
+        trusted: Trusted,
     ) -> SignatureVerdict:
         payload = self.registry.blob(repository, layer.digest)
         if payload is None:
             text = f"the registry lists the payload {layer.digest} and does not hold it"
             reason = Reason(ReasonCode.PAYLOAD_UNAVAILABLE, text)
             return SignatureVerdict(FORMAT, stands=False, reason=reason)
-        return judge(layer, payload, digest=digest, keys=keys, proofs=self.proofs)
+        found = judge(layer, payload, digest=digest, keys=trusted.keys, proofs=self.proofs)
+        if trusted.others is None:
+            return found
+        return trusted.others.layer(layer, payload, digest=digest, found=found)

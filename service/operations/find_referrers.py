@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from service.domain.attestations import COSIGN_SIGN
 from service.domain.digests import Digest
-from service.domain.keys import KeyVersion
 from service.domain.limits import MAX_REFERRERS_READ
 from service.domain.media_types import DOCKER_MANIFEST, OCI_MANIFEST
 from service.domain.references import Repository
@@ -17,6 +16,7 @@ from service.operations.finders import COULD_NOT_ASK, Found, unanswered
 from service.ports.registry import ListedReferrer, ReferrerReader, Referrers, RegistryReader
 from service.verification.bundle import PREDICATE
 from service.verification.bundles import LAYER_PREFIX
+from service.verification.others import Trusted
 from service.verification.referrers import (
     Judged,
     ReferrerJudge,
@@ -38,9 +38,7 @@ class FindReferrers:
     judges: Sequence[ReferrerJudge]
     fanout: Fanout
 
-    def __call__(
-        self, repository: Repository, subject: Digest, keys: Sequence[KeyVersion]
-    ) -> Found:
+    def __call__(self, repository: Repository, subject: Digest, trusted: Trusted) -> Found:
         referrers = self.listing.referrers(repository, subject)
         found: list[SignatureVerdict] = []
         attestations: list[SignatureVerdict] = []
@@ -52,7 +50,7 @@ class FindReferrers:
             # No client looks for signatures in anything else.
             if entry.descriptor.media_type in (OCI_MANIFEST, DOCKER_MANIFEST)
         ]
-        for read in self.fanout.map(lambda e: self._read(e, repository, subject, keys), wanted):
+        for read in self.fanout.map(lambda e: self._read(e, repository, subject, trusted), wanted):
             if isinstance(read, Reason):
                 open_questions.append(read)
                 continue
@@ -75,10 +73,10 @@ class FindReferrers:
         entry: ListedReferrer,
         repository: Repository,
         subject: Digest,
-        keys: Sequence[KeyVersion],
+        trusted: Trusted,
     ) -> tuple[Listed, Judged | None] | Reason:
         try:
-            return self._referrer(entry, repository, subject, keys)
+            return self._referrer(entry, repository, subject, trusted)
         except COULD_NOT_ASK as error:
             return unanswered(error)
 
@@ -87,7 +85,7 @@ class FindReferrers:
         entry: ListedReferrer,
         repository: Repository,
         subject: Digest,
-        keys: Sequence[KeyVersion],
+        trusted: Trusted,
     ) -> tuple[Listed, Judged | None]:
         digest = entry.descriptor.digest
         manifest = self.registry.manifest(repository, digest)
@@ -99,7 +97,7 @@ class FindReferrers:
         judge = next((j for j in self.judges if j.recognises(referrer)), None)
         if judge is None:
             return Listed(digest, referrer), None
-        judged = self._judged(judge, referrer, repository, subject, keys)
+        judged = self._judged(judge, referrer, repository, subject, trusted)
         return (
             Listed(
                 digest,
@@ -107,6 +105,7 @@ class FindReferrers:
                 is_bundle=judged.counts_as_bundle,
                 signer=judged.signer,
                 is_attestation=judged.verdict is None,
+                other=judged.other,
             ),
             judged,
         )
@@ -117,7 +116,7 @@ class FindReferrers:
         referrer: UnverifiedReferrer,
         repository: Repository,
         subject: Digest,
-        keys: Sequence[KeyVersion],
+        trusted: Trusted,
     ) -> Judged:
         wanted = judge.content(referrer)
         if isinstance(wanted, Judged):
@@ -127,7 +126,12 @@ class FindReferrers:
             text = f"the registry lists the signature {wanted.digest} and does not hold it"
             reason = Reason(ReasonCode.PAYLOAD_UNAVAILABLE, text)
             return Judged(SignatureVerdict(judge.format, stands=False, reason=reason))
-        return judge.judge(content, subject=subject, keys=keys)
+        judged = judge.judge(content, subject=subject, keys=trusted.keys)
+        if trusted.others is None:
+            return judged
+        return trusted.others.referrer(
+            content, format_name=judge.format, subject=subject, found=judged
+        )
 
 
 def _read_first(entries: Sequence[ListedReferrer]) -> Sequence[ListedReferrer]:

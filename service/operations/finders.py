@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,9 +12,9 @@ from service.domain.errors import (
     RegistryUnavailableError,
     ServiceError,
 )
-from service.domain.keys import KeyVersion
 from service.domain.references import Repository
 from service.domain.verdicts import Reason, ReasonCode, SignatureVerdict
+from service.verification.others import Trusted
 from service.verification.stock import Listed
 
 COULD_NOT_ASK = (RegistryUnavailableError, RegistryDeniedError, RegistryNotConfiguredError)
@@ -36,10 +35,8 @@ class Found:
 
 
 class Finder(Protocol):
-    def __call__(
-        self, repository: Repository, subject: Digest, keys: Sequence[KeyVersion]
-    ) -> Found:
-        """Look for signatures of an image, and judge each against the pinned keys.
+    def __call__(self, repository: Repository, subject: Digest, trusted: Trusted) -> Found:
+        """Look for signatures of an image, and judge each by those whose signatures count.
 
         Raises:
             RegistryUnavailableError, RegistryDeniedError, RegistryNotConfiguredError: the

@@ -1,4 +1,5 @@
-"""Verification: finds what lies at the registry, and has it judged against pinned keys.
+"""Verification: finds what lies at the registry, and has it judged by whose signatures count:
+our pinned keys, and whom the trust policy names for a repository.
 
 Each verification asks the registry anew. Only a well-formed 200 or 404 is an answer;
 everything else makes the verdict `unknown`, never `unsigned`.
@@ -6,11 +7,12 @@ everything else makes the verdict `unknown`, never `unsigned`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from service.domain.callers import Caller
+from service.domain.clock import Clock, SystemClock
 from service.domain.digests import Digest
 from service.domain.errors import IndexNotFollowedError, InvalidReferenceError
 from service.domain.keys import KeyVersion, Purpose
@@ -23,9 +25,11 @@ from service.operations.decide import require_action
 from service.operations.fanout import Fanout
 from service.operations.finders import COULD_NOT_ASK, Finder, Found, unanswered
 from service.policy.roles import Action
+from service.policy.trust import TrustPolicy
 from service.ports.registry import RegistryReader
 from service.ports.store import KeyCatalog
 from service.verification import stock
+from service.verification.others import Trusted
 from service.verification.verdicts import conclude, with_children
 
 _LAYERS: Final = CosignFormat.name
@@ -47,6 +51,8 @@ class VerifyImages:
     fanout: Fanout
     children: Fanout
     """Another one, for the manifests of an index: its image waits in a thread of the first."""
+    trust: Callable[[], TrustPolicy] = TrustPolicy
+    clock: Clock = field(default_factory=SystemClock)
 
     def __call__(
         self, caller: Caller, references: Sequence[str], *, recursive: bool
@@ -105,7 +111,8 @@ class VerifyImages:
         self, shown: str, repository: Repository, digest: Digest, keys: Sequence[KeyVersion]
     ) -> ImageVerdict:
         """Judge what every place holds of this one manifest."""
-        places = [self._found(finder, repository, digest, keys) for finder in self.finders]
+        trusted = Trusted.in_repository(str(repository), keys, self.trust(), self.clock)
+        places = [self._found(finder, repository, digest, trusted) for finder in self.finders]
         found = [signature for place in places for signature in place.signatures]
         verdict, reasons = conclude(found, [r for place in places for r in place.unanswered])
         warnings = [
@@ -119,10 +126,10 @@ class VerifyImages:
         )
 
     def _found(
-        self, finder: Finder, repository: Repository, digest: Digest, keys: Sequence[KeyVersion]
+        self, finder: Finder, repository: Repository, digest: Digest, trusted: Trusted
     ) -> Found:
         try:
-            return finder(repository, digest, keys)
+            return finder(repository, digest, trusted)
         except COULD_NOT_ASK as error:
             return Found(unanswered=(unanswered(error),))
 

@@ -37,8 +37,9 @@ def parse_policy(document: object) -> Policy:
     quorum: `signing: {allow_tags: bool, must_exist: bool, repositories: [pattern, …]}`,
     `attesting:` with the same and `predicate_types: [pattern, …]`,
     `quorum: {act: people, …, signed: bool, expires_hours: int}`,
-    `custody: {allow_extractable: bool}`, `trust: {keys: [{name, public_key}, …]}` and
-    `registries: {restore_removed: bool}`.
+    `custody: {allow_extractable: bool}`, `registries: {restore_removed: bool}` and `trust: {keys:
+    [{name, public_key}, …], policies: [{name, repositories, our_keys, keys, identities,
+    trusted_root, notation}, …]}`.
 
     Raises:
         ConfigurationError: with every fault.
@@ -52,7 +53,9 @@ def parse_policy(document: object) -> Policy:
     quorum = parse_quorum(_mapping(top.get("quorum", {}), "quorum", None, faults), faults)
     custody = _mapping(top.get("custody", {}), "custody", {"allow_extractable"}, faults)
     allow_extractable = _flag(custody, "custody", "allow_extractable", faults)
-    trust = parse_trust(_mapping(top.get("trust", {}), "trust", {"keys"}, faults), faults)
+    trust = parse_trust(
+        _mapping(top.get("trust", {}), "trust", {"keys", "policies"}, faults), faults
+    )
     registries = _mapping(top.get("registries", {}), "registries", {"restore_removed"}, faults)
     restore_removed = _flag(registries, "registries", "restore_removed", faults)
     if faults:

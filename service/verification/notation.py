@@ -57,7 +57,7 @@ class NotationJudge:
         return Judged(_fails(FORMAT, ReasonCode.ENVELOPE_MALFORMED, text))
 
     def judge(self, content: bytes, *, subject: Digest, keys: Sequence[KeyVersion]) -> Judged:
-        form = _form(content)
+        form = form_of(content)
         try:
             envelope = form.parse(content)
             image, _ = parse_payload(envelope.unverified_payload)
@@ -115,7 +115,7 @@ class NotationJudge:
         return trust(made, purpose=Purpose.IMAGE, proofs=self._proofs)
 
 
-def _form(content: bytes) -> NotationFormat:
+def form_of(content: bytes) -> NotationFormat:
     """Tell the two kinds apart: the one is a JSON object, the other begins with a CBOR tag."""
     if content.lstrip()[:1] == _JSON:
         return JWS

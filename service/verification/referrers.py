@@ -39,6 +39,13 @@ class Judged:
     attestation: SignatureVerdict | None = None
     """What an attestation is worth as one."""
 
+    @property
+    def other(self) -> str | None:
+        """Return who else has made it, if a policy trusts them."""
+        if self.verdict is None or not self.verdict.stands:
+            return None
+        return self.verdict.signer
+
 
 class ReferrerJudge(Protocol):
     """Judges the signatures of one format; pure."""

@@ -27,6 +27,17 @@ class Listed:
     is_bundle: bool = False
     signer: KeyVersion | None = None
     is_attestation: bool = False
+    other: str | None = None
+    """Who else has made it, as verdicts name signers."""
+
+    @property
+    def by(self) -> str | None:
+        return self.other if self.signer is None else named(self.signer)
+
+
+def named(version: KeyVersion) -> str:
+    """Return the name of one of our key versions, as verdicts name signers."""
+    return f"{version.key} version {version.version}"
 
 
 def warnings(layers: Sequence[SignatureVerdict], listed: Sequence[Listed]) -> tuple[Reason, ...]:
@@ -43,16 +54,16 @@ def _foreign_bundles(layers: Sequence[SignatureVerdict], listed: Sequence[Listed
     bundles = [one for one in listed if one.is_bundle]
     if not bundles:
         return []
-    signers = {(s.key, s.version) for one in bundles if (s := one.signer) is not None}
-    alone = sorted({(s.key or "", s.version or 0) for s in layers if s.stands} - signers)
+    signers = {one.by for one in bundles}
+    alone = sorted({s.signer or "" for s in layers if s.stands} - signers)
     return [
         Reason(
             ReasonCode.FOREIGN_BUNDLE,
-            f"the image carries {len(bundles)} bundles and none by {key} version {version}: cosign "
-            "2.6 and 3 do not look at its .sig signature then",
+            f"the image carries {len(bundles)} bundles and none by {signer}: cosign 2.6 and 3 do "
+            "not look at its .sig signature then",
             cure="sign the image again in the formats cosign and bundle",
         )
-        for key, version in alone
+        for signer in alone
     ]
 
 
@@ -60,7 +71,7 @@ def _attestations_by_image_keys(listed: Sequence[Listed]) -> list[Reason]:
     return [
         Reason(
             ReasonCode.ATTESTATION_BY_IMAGE_KEY,
-            f"{one.digest} is an attestation by {one.signer.key} version {one.signer.version}: "
+            f"{one.digest} is an attestation by {named(one.signer)}: "
             "cosign takes it for a signature",
             cure="attest with a key of purpose attestation, and delete this manifest",
         )

@@ -58,17 +58,44 @@ def judge_bundle(
     content: bytes, *, artifact: Artifact, by: VerifyingKey | Identity, root: TrustedRoot
 ) -> Judgement:
     """Return what the bundle proves about the artifact. Raises RefusedError."""
-    bundle = parse(content)  # (1)
-    key, leaf = _signer(bundle, by)
+    bundle = parse(content)
+    judgement, leaf = _judged(bundle, artifact, by, root)
+    match by, leaf:
+        case Identity(), x509.Certificate() if library.knows(bundle, leaf, root, judgement.times):
+            library.concur(content, bundle, artifact, by, root)  # (6)
+        case _:
+            pass
+    return judgement
+
+
+def judge_parts(
+    bundle: UnverifiedSigstoreBundle,
+    *,
+    artifact: Artifact,
+    by: VerifyingKey | Identity,
+    root: TrustedRoot,
+) -> Judgement:
+    """Return what the parts of a bundle prove that came in another document (cosign's `.sig`).
+
+    Raises RefusedError.
+    """
+    return _judged(bundle, artifact, by, root)[0]
+
+
+def _judged(
+    bundle: UnverifiedSigstoreBundle,
+    artifact: Artifact,
+    by: VerifyingKey | Identity,
+    root: TrustedRoot,
+) -> tuple[Judgement, x509.Certificate | None]:
+    key, leaf = _signer(bundle, by)  # (1)
     statement = _check_signature(bundle, key, artifact)  # (2)
     signed = Signed(key, leaf, bundle.content, bundle.unverified_signature, artifact.digests)
     times = _check_entries(bundle, signed, root)  # (3)
     times += _stamped(bundle, root)  # (4)
     if leaf is not None and isinstance(by, Identity):  # (5)
         _check_certificate(leaf, by, times, root)
-        if library.knows(bundle, leaf, root, times):  # (6)
-            library.concur(content, bundle, artifact, by, root)
-    return Judgement(tuple(times), statement)
+    return Judgement(tuple(times), statement), leaf
 
 
 def _signer(

@@ -58,13 +58,30 @@ class ReasonSchema(Schema):
 class SignatureVerdictSchema(Schema):
     format = fields.String(required=True, metadata=about("As in `cosign` or `bundle`."))
     key = fields.String(
-        required=True, allow_none=True, metadata=about("The key that made it, where it is ours.")
+        required=True,
+        allow_none=True,
+        metadata=about("The key that made it: ours, or one that `policy` names."),
     )
     key_version = fields.Integer(
         required=True, allow_none=True, metadata=about("Version of that key.")
     )
     identity = fields.String(
         required=True, allow_none=True, metadata=about("The name that the signature claims.")
+    )
+    certificate_identity = fields.String(
+        required=True,
+        allow_none=True,
+        metadata=about(
+            "Whom the certificate is for, of a keyless or notation signature by others."
+        ),
+    )
+    certificate_issuer = fields.String(
+        required=True, allow_none=True, metadata=about("Who vouches for a keyless identity.")
+    )
+    policy = fields.String(
+        required=True,
+        allow_none=True,
+        metadata=about("The trust policy that judged it; null where only our keys count."),
     )
     created_at = fields.DateTime(
         required=True, allow_none=True, metadata=about("When it was made, if our record tells.")
