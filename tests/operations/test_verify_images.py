@@ -20,6 +20,7 @@ from service.domain.clock import SystemClock
 from service.domain.digests import Descriptor, Digest
 from service.domain.keys import KeyVersion, Purpose
 from service.domain.media_types import OCI_INDEX, OCI_MANIFEST
+from service.domain.public_keys import public_key
 from service.domain.signing import Referrer
 from service.domain.verdicts import ImageVerdict, ReasonCode, Verdict
 from service.formats import dsse
@@ -28,6 +29,7 @@ from service.formats.intoto import signing_statement
 from service.formats.simplesigning import SIMPLE_SIGNING_MEDIA_TYPE, CosignFormat
 from service.operations import VerifyImages, find_referrers
 from service.operations.fanout import Fanout
+from service.policy.trust import ForeignKey, RepositoryTrust, TrustPolicy
 from service.ports.proofs import ProvenTime, VerifiedSignature
 from tests.support.oci import client_for, entry
 from tests.support.scripted_http import Received, Scripted, ScriptedServer
@@ -80,6 +82,8 @@ class Place:
     registry: SmallRegistry
     server: ScriptedServer
     verify: Callable[[], ImageVerdict]
+    trust: list[TrustPolicy]
+    """The policy in force is the last one."""
 
     def put(self, *referrers: Referrer) -> None:
         for one in referrers:
@@ -126,6 +130,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     registry = SmallRegistry()
     registry.api = request.param
     pools = [Fanout(2) for _ in range(3)]
+    trust = [TrustPolicy()]
     with ScriptedServer(registry) as server:
         client = client_for(tmp_path, entry(server.host))
         verify = VerifyImages(
@@ -133,9 +138,12 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
             client,
             signature_finders(client, NoProofs(), pools[0], SystemClock()),
             *pools[1:],
+            lambda: trust[-1],
         )
         reference = f"{server.host}/app@{IMAGE}"
-        yield Place(registry, server, lambda: verify(VERIFIER, [reference], recursive=False)[0])
+        yield Place(
+            registry, server, lambda: verify(VERIFIER, [reference], recursive=False)[0], trust
+        )
     for pool in pools:
         pool.close()
 
@@ -309,3 +317,51 @@ def test_an_image_under_the_fallback_tag_is_told_where_clients_look_there(place:
     assert verdict.verdict is Verdict.UNSIGNED
     told = [] if place.registry.api else [ReasonCode.FALLBACK_INDEX_MALFORMED]
     assert [w.code for w in verdict.warnings] == told
+
+
+def vendor(*, our_keys: bool, repositories: str = "**") -> TrustPolicy:
+    key = ForeignKey("vendor", public_key(STRANGER.version.public_key))
+    policy = RepositoryTrust("mirrored", (repositories,), our_keys=our_keys, keys=(key,))
+    return TrustPolicy((key,), (policy,))
+
+
+def test_a_policy_lets_a_foreign_key_count_where_it_covers_the_repository(place: Place) -> None:
+    place.put(STRANGER.bundle())
+    place.put_layer(STRANGER)
+    assert place.verify().verdict is Verdict.REJECTED
+    place.trust.append(vendor(our_keys=True))
+    verdict = place.verify()
+    assert verdict.verdict is Verdict.VERIFIED
+    assert verdict.warnings == ()
+    assert [(s.format, s.stands, s.key, s.version, s.policy) for s in verdict.signatures] == [
+        ("cosign", True, "vendor", None, "mirrored"),
+        ("bundle", True, "vendor", None, "mirrored"),
+    ]
+    place.trust.append(vendor(our_keys=True, repositories=f"{place.server.host}/other"))
+    assert place.verify().verdict is Verdict.REJECTED
+
+
+def test_a_policy_says_whether_our_own_keys_count_too(place: Place) -> None:
+    place.put(OURS.bundle())
+    place.put_layer(OURS)
+    place.trust.append(vendor(our_keys=False))
+    verdict = place.verify()
+    assert verdict.verdict is Verdict.REJECTED
+    assert codes(verdict) == [ReasonCode.UNTRUSTED_KEY]
+    assert "policy mirrored" in verdict.reasons[0].text
+    place.trust.append(vendor(our_keys=True))
+    verdict = place.verify()
+    assert verdict.verdict is Verdict.VERIFIED
+    assert [s.key for s in verdict.signatures] == ["release", "release"]
+    assert [s.policy for s in verdict.signatures] == [None, None]
+
+
+def test_a_foreign_layer_that_stands_beside_others_bundles_is_a_warning(place: Place) -> None:
+    place.trust.append(vendor(our_keys=True))
+    place.put_layer(STRANGER)
+    place.put(OTHER.bundle())
+    verdict = place.verify()
+    assert verdict.verdict is Verdict.VERIFIED
+    (warning,) = verdict.warnings
+    assert warning.code is ReasonCode.FOREIGN_BUNDLE
+    assert "none by vendor" in warning.text
