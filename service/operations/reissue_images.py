@@ -35,6 +35,7 @@ from service.operations.units import Prepared, Unit
 from service.ports.formats import SignatureFormat
 from service.ports.registry import RegistryReader, TagReader
 from service.ports.store import SignedImage, SignedImages, SigningJournal
+from service.verification.others import Trusted
 
 MOST_TAGS: Final = 10_000  # of one repository: each costs a request
 _ABOUT_A_DIGEST: Final = re.compile(r"sha256-([0-9a-f]{64})(?:\.sig)?")
@@ -113,7 +114,7 @@ class ExamineImages:
         keys = [_as_if_compromised(version, now) for version in versions]
         numbers = {version.version for version in versions}
         key = versions[0].key if versions else ""
-        places = [finder(image.repository, image.digest, keys) for finder in self.finders]
+        places = [finder(image.repository, image.digest, Trusted(keys)) for finder in self.finders]
         for reason in (reason for place in places for reason in place.unanswered):
             if reason.code in _COULD_NOT_ASK:
                 kind = by_code(reason.code) or RegistryUnavailableError
