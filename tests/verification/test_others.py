@@ -15,12 +15,12 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from service.domain.attestations import COSIGN_SIGN
 from service.domain.digests import Descriptor, Digest
 from service.domain.keys import Scheme
 from service.domain.public_keys import PublicKey
 from service.domain.verdicts import ReasonCode, SignatureVerdict
 from service.domain.x509_names import parse_subject
-from service.formats.intoto import COSIGN_SIGN
 from service.formats.notation import cose, jws
 from service.formats.notation.envelope import target_payload, to_raw
 from service.formats.rfc3161 import token_of

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from service.domain.attestations import COSIGN_SIGN
 from service.domain.digests import Digest
 from service.domain.verdicts import Reason, ReasonCode, SignatureVerdict
 from service.formats import dsse
-from service.formats.intoto import COSIGN_SIGN, UnverifiedStatement
+from service.formats.intoto import UnverifiedStatement
 from service.policy.trust import RepositoryTrust
 from service.verification.bundles import UnverifiedEnvelope
 from service.verification.others.keyless import judge_keyless
