@@ -37,6 +37,7 @@ EXITS: Final = MappingProxyType(
         errors.DescriptorMismatchError: Exit.USAGE,
         errors.PayloadNotSignableError: Exit.USAGE,
         errors.PredicateNotAllowedError: Exit.USAGE,
+        errors.MadeByAnotherToolError: Exit.USAGE,
         errors.IndexNotFollowedError: Exit.USAGE,
         errors.UnsupportedFormatError: Exit.USAGE,
         errors.InvalidPredicateError: Exit.USAGE,

@@ -250,6 +250,16 @@ class InvalidPredicateError(ServiceError):
         self.errors = dict(errors or {})
 
 
+class MadeByAnotherToolError(ServiceError):
+    code = "made-by-another-tool"
+    title = "Only the tool that made it can have it signed again"
+    cause = (
+        "The image was signed through a plug-in of cosign or notation, which made the payload and "
+        "pushed the signature: the service has neither, and may not know the repository."
+    )
+    cure = "Sign the image again with that tool, or with `sealwright sign`."
+
+
 class IndexNotFollowedError(ServiceError):
     code = "index-not-followed"
     title = "The manifests of the index cannot all be reached"

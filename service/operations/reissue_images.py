@@ -17,6 +17,7 @@ from typing import Final
 from service.domain.clock import Clock
 from service.domain.digests import Descriptor, Digest
 from service.domain.errors import (
+    MadeByAnotherToolError,
     RecordDamagedError,
     RegistryUnavailableError,
     ServiceError,
@@ -25,7 +26,7 @@ from service.domain.errors import (
 from service.domain.keys import KeyState, KeyVersion
 from service.domain.public_keys import SignatureInvalidError
 from service.domain.purposes import ImageVersion
-from service.domain.references import Repository
+from service.domain.references import NO_REPOSITORY, Repository
 from service.domain.reissues import ForgedSignature
 from service.domain.signing import Signature, Statement
 from service.domain.verdicts import ReasonCode
@@ -72,6 +73,10 @@ class ExamineImages:
         others: Mapping[int, KeyVersion],
     ) -> Examined:
         shown = f"{image.repository}@{image.digest}"
+        if image.repository == NO_REPOSITORY:
+            nameless = MadeByAnotherToolError("nobody has told which repository the image is in")
+            about = str(image.digest)
+            return Examined(about, Prepared(index, about, None, image.digest, error=nameless))
         item = Prepared(index, shown, None, image.digest)
         forgeries: tuple[ForgedSignature, ...] = ()
         try:
@@ -142,8 +147,11 @@ class ExamineImages:
         standing = self.images.standing(
             target.key, image.repository, image.digest, but=target.version
         )
+        ours = [one for one in standing if one.statement.format in self.formats]
+        if standing and not ours:
+            raise MadeByAnotherToolError("it has been signed through plug-ins alone")
         units: dict[str, Unit] = {}
-        for made in self.log.proven(standing, are_new=False):
+        for made in self.log.proven(ours, are_new=False):
             if isinstance(made, ServiceError):
                 raise made  # it is not in the log
             form = self.formats[made.statement.format]

@@ -22,6 +22,7 @@ from service.domain.keys import KeyState, KeyVersion
 from service.domain.lifecycle import version_of
 from service.domain.limits import MAX_OPEN_JOBS
 from service.domain.purposes import ImageVersion, image_key, image_versions
+from service.domain.references import NO_REPOSITORY
 from service.domain.reissues import ForgedSignature, NotReissued, Reissue, ReissueReport
 from service.domain.signing import SignedItem
 from service.operations.cycle import Run as SigningRun
@@ -128,6 +129,8 @@ class RunReissueJob:
         for repository in self.images.repositories(asked.key, but=asked.version, after=name):
             if run.must_stop():
                 return Interrupted()
+            if repository == NO_REPOSITORY:
+                continue
             try:
                 unknown = self.examine.unknown(repository, asked.key, but=asked.version)
                 found = self.fanout.map(

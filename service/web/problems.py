@@ -46,6 +46,7 @@ STATUS: Final = MappingProxyType(
         errors.DescriptorMismatchError: HTTPStatus.UNPROCESSABLE_ENTITY,
         errors.PayloadNotSignableError: HTTPStatus.UNPROCESSABLE_ENTITY,
         errors.PredicateNotAllowedError: HTTPStatus.UNPROCESSABLE_ENTITY,
+        errors.MadeByAnotherToolError: HTTPStatus.CONFLICT,
         errors.IndexNotFollowedError: HTTPStatus.UNPROCESSABLE_ENTITY,
         errors.UnsupportedFormatError: HTTPStatus.UNPROCESSABLE_ENTITY,
         errors.InvalidPredicateError: HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -7,11 +7,12 @@ import signal
 import subprocess
 import sys
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from service.domain.callers import Caller, Role
+from service.domain.callers import SIGN_PAYLOAD, Caller, Role
 from service.domain.digests import Digest
 from service.domain.errors import (
     ForbiddenError,
@@ -23,11 +24,13 @@ from service.domain.findings import SIGNATURE_FORGED, Severity
 from service.domain.jobs import JobState
 from service.domain.keys import KeyState, Purpose
 from service.domain.pages import PageRequest
+from service.domain.payloads import Encoding, PayloadRequest
 from service.domain.references import Repository
 from service.domain.reissues import Reissue, ReissueReport
 from service.domain.verdicts import Verdict
 from service.ports.store import FindingFilter, SignatureFilter
 from tests.support.leases import expire_leases
+from tests.support.payloads import a_statement, pae, simple
 from tests.support.registry import DockerRegistry
 from tests.support.reissuing import (
     ANNOTATIONS,
@@ -118,6 +121,31 @@ def test_after_a_compromise_ours_is_signed_again_and_the_thiefs_is_told(site: Si
         both: Verdict.VERIFIED,
         robbed: Verdict.REJECTED,
     }
+
+
+def test_what_a_plugin_had_signed_is_left_to_it_and_not_called_forged(site: Site) -> None:
+    service, plugged = site.service, replace(BUILDER, rights=frozenset({SIGN_PAYLOAD}))
+    ours, _ = site.signed()
+    images = [site.push(), site.push()]
+    digests = [Digest.parse(image.partition("@")[2]) for image in images]
+    name = f"{site.registry.host}/{site.repository}"
+    wanted = (
+        PayloadRequest("release", Encoding.SIMPLESIGNING, simple(digests[0], name)),
+        PayloadRequest("release", Encoding.DSSE_PAE, pae(a_statement(digests[1]))),
+    )
+    made = [
+        service.operations.sign_payload(plugged, one, idempotency_key=None, body_hash="")
+        for one in wanted
+    ]
+    site.attach_only(images[0], wanted[0].unverified_payload, made[0].value)
+    assert site.verdict(images[0]).verdict is Verdict.VERIFIED
+    rotate(service)
+    move(service, 1, KeyState.COMPROMISED)
+    report = reissued(service, 2).report
+    assert counts(report) == {"reissued": 1, "failed": 2}
+    assert {one.code for one in report.failures} == {"made-by-another-tool"}
+    assert {one.reference for one in report.failures} == {images[0], str(digests[1])}
+    assert ours not in {one.reference for one in report.failures}
 
 
 def test_an_image_that_is_gone_is_counted_and_one_that_cannot_be_is_told(site: Site) -> None:
