@@ -19,9 +19,9 @@ import pytest
 from service.cli.exits import Exit
 from service.domain.digests import Digest
 from service.formats.siglist import LOG_ANNOTATION, SIGNATURE_ANNOTATION
-from tests.registry.test_registry_auth import HTPASSWD, PASSWORD, USER
+from tests.registry.test_registry_auth import HTPASSWD, PASSWORD, USER, certificate
 from tests.support.product import Product, dev_environment, free_port
-from tests.support.registry import DockerRegistry
+from tests.support.registry import DockerRegistry, StartRegistry
 
 SEALWRIGHT = Path(sys.executable).with_name("sealwright")
 FORMATS = ("cosign", "bundle", "notation")
@@ -227,6 +227,46 @@ def test_a_credential_helper_is_asked_and_a_registries_file_is_taken(
     done = shell("--push-from-here", "--registries", str(registries), image, PATH=path)
     assert done.returncode == 0, done.stderr
     assert len(guarded.signature_layers(repository, digest)) == 1
+
+
+def test_an_index_is_pushed_with_everything_in_it_and_a_tag_is_resolved_by_the_service(
+    product: Product, push: Shell
+) -> None:
+    images, repository = product.images, f"pushed/{uuid.uuid4().hex[:12]}"
+    children = [images.push_image(repository, None, {"x": uuid.uuid4().bytes}) for _ in range(2)]
+    index = images.push_index(repository, children, "1.0")
+    image = f"{product.registry}/{repository}:1.0"
+    done = push("--recursive", "--json", image)
+    assert done.returncode == 0, done.stderr
+    [item] = json.loads(done.stdout)["results"]
+    assert [child["digest"] for child in item["children"]] == [str(one) for one in children]
+    body = {"images": [{"reference": f"{image}@{index}"}], "recursive": True}
+    answer = product.call("POST", "/v1/verifications", body)
+    result = answer.body["results"][0]
+    assert (result["verdict"], result["n_of_n"]) == ("verified", "2 of 2")
+
+
+def test_a_registry_with_a_ca_of_its_own_is_reached_by_tls(
+    product: Product,
+    guarded: Guarded,
+    start_registry: StartRegistry,
+    shell: Shell,
+    tmp_path: Path,
+) -> None:
+    there = start_registry(tls=certificate(tmp_path))
+    image, repository, digest = new_image(there)
+    file = Path(dev_environment(product)["SEALWRIGHT_REGISTRIES_FILE"])
+    text = file.read_text()
+    entries = json.loads(text)["registries"]
+    file.write_text(json.dumps({"registries": [*entries, {"host": there.host}]}))
+    try:
+        untrusted = shell("--push-from-here", image)
+        done = shell("--push-from-here", "--registry-ca-file", str(tmp_path / "cert.pem"), image)
+    finally:
+        file.write_text(text)
+    assert untrusted.returncode == Exit.UNAVAILABLE
+    assert done.returncode == 0, done.stderr
+    assert len(there.signature_layers(repository, digest)) == 1
 
 
 @pytest.mark.parametrize(
