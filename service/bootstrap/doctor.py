@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from service.bootstrap.api import build_keyring, build_registries
 from service.bootstrap.local import check_configuration
@@ -17,6 +18,12 @@ from service.ports.metrics import NoMeter
 from service.registry import RegistryHealthCheck
 from service.store import Store
 from service.witnesses import CheckpointFiles
+
+STORE_CURE: Final = (
+    "Where there is no schema or an older one, `sealwright db upgrade` makes it; a newer one needs "
+    "the newer program. Otherwise see that the database runs, that SEALWRIGHT_DATABASE_URL (for "
+    "SQLite, SEALWRIGHT_STATE_DIR) leads to it, and that this user may write there."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +56,11 @@ def _store_and_tokens(settings: Settings) -> Iterator[Finding]:
         try:
             store.health.check()
         except ServiceError as error:
-            yield Finding("store", str(error), error.cure)
+            yield Finding("store", _in_full(error), STORE_CURE)
             # The latch that keeps a refused PIN from being tried again is in the store.
-            yield Finding("token", "not asked: the PIN latch is in the store", error.cure)
+            yield Finding(
+                "token", "not asked: the PIN latch is in the store", "Mend the store first."
+            )
             return
         yield Finding("store", None)
         yield from _logs(settings, store)
@@ -64,6 +73,15 @@ def _store_and_tokens(settings: Settings) -> Iterator[Finding]:
             yield Finding(what, problem, cure)
     finally:
         store.close()
+
+
+def _in_full(error: ServiceError) -> str:
+    """Return what is shown to callers, and the database's own first words, for its operator."""
+    cause = error.__cause__
+    if cause is None:
+        return str(error)
+    words = str(getattr(cause, "orig", None) or cause).strip().partition("\n")[0]
+    return f"{error}: {words}" if words else str(error)
 
 
 def _logs(settings: Settings, store: Store) -> Iterator[Finding]:

@@ -26,15 +26,7 @@ def upgrade_database() -> None:
 
 def check_configuration() -> list[str]:
     """Return every fault of the settings and of the files that they name; none means good."""
-    faults: list[str] = []
-    try:
-        settings = Settings.from_environment()
-    except ConfigurationError as error:
-        faults += error.faults
-        try:
-            settings = Settings.from_environment(need_token=False)
-        except ConfigurationError:
-            return faults
+    settings, faults = Settings.review_environment()
     if settings.policy_file is not None:
         try:
             read_policy(settings.policy_file)

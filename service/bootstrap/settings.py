@@ -63,6 +63,18 @@ class Settings:
         Raises:
             ConfigurationError: with every fault.
         """
+        settings, faults = cls.review(env, need_token=need_token)
+        if faults:
+            raise ConfigurationError(*faults)
+        return settings
+
+    @classmethod
+    def review_environment(cls) -> tuple[Settings, list[str]]:
+        return cls.review(os.environ, need_token=True)
+
+    @classmethod
+    def review(cls, env: Mapping[str, str], *, need_token: bool) -> tuple[Settings, list[str]]:
+        """Return the settings, defaults in the place of what is wrong, and every fault."""
         reader = _Reader(env)
         state_dir = Path(env.get("SEALWRIGHT_STATE_DIR") or DEFAULT_STATE_DIR)
         settings = cls(
@@ -84,9 +96,7 @@ class Settings:
             hsm_call_seconds=reader.seconds("SEALWRIGHT_HSM_CALL_SECONDS", default=2.0, high=60.0),
             log_level=reader.choice("SEALWRIGHT_LOG_LEVEL", LOG_LEVELS, default="INFO"),
         )
-        if reader.faults:
-            raise ConfigurationError(*reader.faults)
-        return settings
+        return settings, reader.faults
 
 
 def name_metrics_directory(directory: Path) -> None:

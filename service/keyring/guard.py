@@ -120,7 +120,10 @@ class Guard:
             try:
                 self._vigilance.quarantine.put(module)
             except ServiceError as error:
-                log.warning("not quarantined", extra={"hsm_module": module, "code": error.code})
+                log.warning(
+                    "not quarantined",
+                    extra={"hsm_module": module, "code": error.code, "detail": str(error)},
+                )
             self._forget()
 
         # The store may be as frozen as the HSM.

@@ -74,7 +74,10 @@ class Prober:
                 for each in self._quarantine.standing():
                     self._begin(each.module)
             except ServiceError as error:
-                log.warning("the quarantine cannot be read", extra={"code": error.code})
+                log.warning(
+                    "the quarantine cannot be read",
+                    extra={"code": error.code, "detail": str(error)},
+                )
             self._wake.wait(LOOK_SECONDS)
             self._wake.clear()
 
@@ -100,7 +103,10 @@ class Prober:
                     self._leases.release(lease)
         except ServiceError as error:
             # The store is away, or another has taken over; the next look shows.
-            log.warning("probing ended", extra={"hsm_module": module, "code": error.code})
+            log.warning(
+                "probing ended",
+                extra={"hsm_module": module, "code": error.code, "detail": str(error)},
+            )
         finally:
             with self._lock:
                 del self._nursed[module]

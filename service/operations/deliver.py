@@ -70,7 +70,10 @@ class DeliverAttachments:
             self.deliver(order, self.outbox.to_attach(order))
         except ServiceError as error:
             # The store is away: the lease runs out and the order is claimed again.
-            log.warning("order not delivered", extra={"order": order.id, "code": error.code})
+            log.warning(
+                "order not delivered",
+                extra={"order": order.id, "code": error.code, "detail": str(error)},
+            )
 
     def deliver(self, order: Order, signatures: Sequence[Signature]) -> Sequence[Signature]:
         """Attach the signatures under the order's lease and record what came of it.
@@ -128,7 +131,12 @@ class DeliverAttachments:
     ) -> Sequence[Signature]:
         log.warning(
             "attachment failed",
-            extra={"order": order.id, "code": error.code, "attempts": order.attempts + 1},
+            extra={
+                "order": order.id,
+                "code": error.code,
+                "detail": str(error),
+                "attempts": order.attempts + 1,
+            },
         )
         if isinstance(error, RegistryUnavailableError):
             self.pauses.was_silent(order.repository.host)

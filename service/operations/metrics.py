@@ -42,5 +42,7 @@ class Metrics:
             try:
                 readings += source.readings()
             except ServiceError as error:
-                log.warning("a gauge cannot be read", extra={"code": error.code})
+                log.warning(
+                    "a gauge cannot be read", extra={"code": error.code, "detail": str(error)}
+                )
         return self.exposition.text(readings)

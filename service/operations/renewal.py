@@ -66,4 +66,6 @@ class LeaseRenewer:
                     held.renew()
                 except ServiceError as error:
                     # A lease that cannot be renewed is found out at step 9, which refuses.
-                    log.warning("lease not renewed", extra={"code": error.code})
+                    log.warning(
+                        "lease not renewed", extra={"code": error.code, "detail": str(error)}
+                    )

@@ -78,7 +78,9 @@ class RunJobs:
             log.info("job lost to another worker", extra={"job": job.id})
         except ServiceError as error:
             # The store is away: the lease runs out and the job is claimed again.
-            log.warning("job left as it is", extra={"job": job.id, "code": error.code})
+            log.warning(
+                "job left as it is", extra={"job": job.id, "code": error.code, "detail": str(error)}
+            )
         return True
 
     def _run(self, job: Job, stopping: Callable[[], bool]) -> None:

@@ -48,7 +48,18 @@ def is_not_migrated(error: BaseException) -> bool:
 
 
 def unavailable(error: BaseException) -> StoreUnavailableError | None:
-    """Return what to tell the caller; None if the statement or its data are at fault (a bug)."""
+    """Return what to tell the caller; None if the statement or its data are at fault (a bug).
+
+    What lies behind it goes along as its cause, for the operator, also where the one who is told
+    is another thread than the one that failed.
+    """
+    told = _told(error)
+    if told is not None:
+        told.__cause__ = error
+    return told
+
+
+def _told(error: BaseException) -> StoreUnavailableError | None:
     if isinstance(error, (IntegrityError, DataError, sqlite3.IntegrityError)):
         return None
     if is_not_migrated(error):

@@ -260,5 +260,9 @@ def _roll_back(raw: sqlite3.Connection) -> None:
 def _again(error: BaseException) -> BaseException:
     """Return an error of its own for each caller: a traceback must not be shared by threads."""
     if isinstance(error, StoreUnavailableError):
-        return StoreUnavailableError(str(error), retry_after=error.retry_after)
+        made = StoreUnavailableError(str(error), retry_after=error.retry_after)
+        if error.__cause__ is not None:
+            # Only its words are wanted; its frames would keep the failed session alive.
+            made.__cause__ = error.__cause__.with_traceback(None)
+        return made
     return error

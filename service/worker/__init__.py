@@ -61,7 +61,9 @@ def run_jobs(jobs: RunJobs, upkeep: Chores, stop: Event) -> None:
         try:
             ran = jobs.run_once(owner=owner, stopping=stop.is_set)
         except ServiceError as error:
-            log.warning("worker cannot claim a job", extra={"code": error.code})
+            log.warning(
+                "worker cannot claim a job", extra={"code": error.code, "detail": str(error)}
+            )
             stop.wait(TROUBLE_SECONDS)
             continue
         except Exception:
@@ -85,7 +87,7 @@ def run_loop(deliver: DeliverAttachments, chores: Chores, stop: Event) -> None:
         try:
             delivered = deliver.run_once(owner=owner)
         except ServiceError as error:
-            log.warning("worker cannot claim", extra={"code": error.code})
+            log.warning("worker cannot claim", extra={"code": error.code, "detail": str(error)})
             stop.wait(TROUBLE_SECONDS)
             continue
         except Exception:

@@ -37,7 +37,10 @@ class Chores:
             try:
                 chore.run()
             except ServiceError as error:
-                log.warning("chore not done", extra={"chore": chore.name, "code": error.code})
+                log.warning(
+                    "chore not done",
+                    extra={"chore": chore.name, "code": error.code, "detail": str(error)},
+                )
             except Exception:
                 # A bug in one chore must end neither the others nor delivery.
                 log.exception("chore failed", extra={"chore": chore.name})

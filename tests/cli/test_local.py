@@ -58,11 +58,15 @@ def test_the_configuration_is_checked_without_a_start(
     assert (sound.code, sound.out) == (0, "the configuration is sound\n")
     (machine / "registries.yaml").write_text("registries: 7\n")
     assert shell("config", "check", role=None).code == 2
+    # The files are looked at even where the settings themselves are wrong.
+    monkeypatch.setenv("SEALWRIGHT_WORKERS", "many")
+    faults = shell("config", "check", "--json", role=None).json["faults"]
+    assert [fault.partition(" ")[0] for fault in faults] == ["SEALWRIGHT_WORKERS", "registries:"]
 
 
 def test_the_doctor_names_each_part_and_the_cure(shell: Shell, machine: Path) -> None:
     unmigrated = {f["what"]: f for f in shell("doctor", "--json", role=None).json}
-    assert unmigrated["store"]["problem"]
+    assert "unable to open database file" in unmigrated["store"]["problem"]
     assert "db upgrade" in unmigrated["store"]["cure"]
     shell("db", "upgrade", role=None)
     ended = shell("doctor", role=None)

@@ -31,4 +31,7 @@ class TendLogs:
             try:
                 self.extend(name, seconds=TEND_SECONDS)
             except (LogUnavailableError, LogRolledBackError) as error:
-                log.warning("log not extended", extra={"log": name.value, "code": error.code})
+                log.warning(
+                    "log not extended",
+                    extra={"log": name.value, "code": error.code, "detail": str(error)},
+                )
