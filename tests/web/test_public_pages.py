@@ -82,6 +82,13 @@ def test_every_error_has_a_page_for_people_and_one_for_tools(web: FlaskClient, c
     assert tools.json["code"] == code
 
 
+def test_commands_on_a_page_are_marked_as_such(web: FlaskClient) -> None:
+    page = web.get("/problems/key-not-found").text
+    assert "<code>sealwright keys list</code> shows the keys." in page
+    assert "`" not in page
+    assert "Bearer &lt;token&gt;</code>" in web.get("/problems/unauthenticated").text
+
+
 def test_without_a_preference_a_problem_page_is_html(web: FlaskClient) -> None:
     assert web.get("/problems/internal").content_type.startswith("text/html")
     assert web.get("/problems/").content_type.startswith("text/html")
