@@ -42,6 +42,7 @@ from service.operations import (
     Custody,
     Keys,
     Lookaside,
+    Maintenance,
     Metrics,
     OpenPGPKeys,
     Operations,
@@ -152,6 +153,7 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
         store.outbox, attachers, formats, delivering, log, stamp, steps, RegistryPauses(clock)
     )
     policy = PolicyFile(settings.policy_file, clock)
+    maintenance = Maintenance(store.switches, clock)
     replays = Replays(store.idempotency, store.outbox, renewer)
     sign: SignImages = Sign(
         prepare=PrepareItems(
@@ -163,7 +165,7 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
             clock,
         ),
         journal=store.journal,
-        cycle=SigningCycle(store.journal, keyring, formats, renewer, steps),
+        cycle=SigningCycle(store.journal, keyring, formats, renewer, steps, maintenance.may_sign),
         formats=formats,
         audit=store.audit,
         attach=AttachRecorded(store.outbox, deliver, formats, delivering, clock),
@@ -231,7 +233,9 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
             policy=lambda: policy().signing,
             attesting=lambda: policy().attesting,
             journal=store.journal,
-            cycle=SigningCycle(store.journal, keyring, payload_forms(), renewer, steps),
+            cycle=SigningCycle(
+                store.journal, keyring, payload_forms(), renewer, steps, maintenance.may_sign
+            ),
             forms=PAYLOAD_FORMS,
             audit=store.audit,
             replays=sign.replays,
@@ -282,7 +286,8 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
         timestamps=timestamps,
         lookaside=Lookaside(store.journal, store.keys, registry),
         openpgp_keys=openpgp_keys,
-        readiness=Readiness(keyring, store.health, log, [watched]),
+        readiness=Readiness(keyring, store.health, log, [watched, maintenance]),
+        maintenance=maintenance,
         metrics=Metrics(meter, meter, [store.outbox_gauge, quarantine, watched]),
     )
     chores = Chores(

@@ -85,6 +85,7 @@ EXITS: Final = MappingProxyType(
         errors.LogUnavailableError: Exit.UNAVAILABLE,
         errors.LogRolledBackError: Exit.UNAVAILABLE,
         errors.LeaseLostError: Exit.UNAVAILABLE,
+        errors.MaintenanceError: Exit.UNAVAILABLE,
         errors.RecordDamagedError: Exit.BUG,
         errors.TooManyJobsError: Exit.UNAVAILABLE,
         errors.BusyError: Exit.UNAVAILABLE,

@@ -32,6 +32,9 @@ COMMANDS: Final = MappingProxyType(
         "policy": LazyCommand("service.cli.policy:policy", "Show the quorum rules; loosen them."),
         "log": LazyCommand("service.cli.log:log", "Verify, monitor and prove the log."),
         "jobs": LazyCommand("service.cli.jobs:jobs", "Show what is done later."),
+        "maintenance": LazyCommand(
+            "service.cli.maintenance:maintenance", "Stop signing for a while."
+        ),
         "outbox": LazyCommand("service.cli.outbox:outbox", "Show and retry deliveries."),
         "slots": LazyCommand("service.cli.slots:slots", "Show slots; retry a refused PIN."),
         "trust": LazyCommand("service.cli.trust:trust", "Files for verifiers' own tools."),

@@ -213,6 +213,15 @@ class SealwrightClient:
     def login(self, token: str) -> JSONObject:
         return self._object("POST", f"/v1/slots/{_part(token)}/login")
 
+    # --- maintenance ------------------------------------------------------------------
+
+    def maintenance(self) -> JSONObject:
+        return self._object("GET", "/v1/maintenance")
+
+    def turn_maintenance(self, *, on: bool, reason: str | None = None) -> JSONObject:
+        body = {"on": on} if reason is None else {"on": on, "reason": reason}
+        return self._object("PUT", "/v1/maintenance", body=body)
+
     # --- approvals and quorum rules -----------------------------------------------------
 
     def approvals(self, **wanted: str | None) -> Iterator[JSONObject]:

@@ -733,6 +733,14 @@ class LeaseLostError(ServiceError):
     retryable = True
 
 
+class MaintenanceError(ServiceError):
+    code = "maintenance"
+    title = "The service is being maintained"
+    cause = "An admin has stopped signing (`sealwright maintenance on`). Verification goes on."
+    cure = "Retry after Retry-After; an admin lets signing go on by `sealwright maintenance off`."
+    retryable = True
+
+
 class RecordDamagedError(ServiceError):
     code = "record-damaged"
     title = "A signature on record does not verify"

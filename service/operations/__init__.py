@@ -12,6 +12,7 @@ from service.operations.findings import SeeFindings
 from service.operations.keys import Keys
 from service.operations.log import ReadAuditLog, ReadLog, SearchAudit, TakeEntries
 from service.operations.lookaside import Lookaside
+from service.operations.maintenance import Maintenance
 from service.operations.metrics import Metrics
 from service.operations.minutes import TakeMinutes
 from service.operations.openpgp_keys import OpenPGPKeys
@@ -37,6 +38,7 @@ __all__ = [
     "Custody",
     "Keys",
     "Lookaside",
+    "Maintenance",
     "Metrics",
     "OpenPGPKeys",
     "Operations",
@@ -90,4 +92,5 @@ class Operations:
     timestamps: Timestamps
     openpgp_keys: OpenPGPKeys
     readiness: Readiness
+    maintenance: Maintenance
     metrics: Metrics

@@ -8,7 +8,7 @@ outcome, which the record shows and nobody signs again by itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -40,6 +40,10 @@ class Run:
     promises: bool = False
 
 
+def _always() -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class SigningCycle:
     journal: SigningJournal
@@ -47,13 +51,17 @@ class SigningCycle:
     formats: Mapping[str, SignedForm]
     renewer: LeaseRenewer
     steps: StepObserver
+    may_sign: Callable[[], None] = _always
+    """Raises where nothing is to be signed now, in no request."""
 
     def __call__(self, units: Sequence[Unit], run: Run) -> Sequence[Completed]:
         """Sign units for which nothing stands; answered in their order, each by itself.
 
         Raises:
             StoreUnavailableError: nothing was signed, or nothing of it leaves.
+            MaintenanceError: nothing was signed.
         """
+        self.may_sign()
         intents = [self._intent(unit, run) for unit in units]
         # (6) If we die after (7), there is a record of what was about to be signed.
         self.journal.intend(intents, owner=run.owner, seconds=INTENT_LEASE_SECONDS)

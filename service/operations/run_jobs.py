@@ -16,7 +16,13 @@ from typing import Final
 
 from service.domain.callers import Caller
 from service.domain.clock import Clock
-from service.domain.errors import ForbiddenError, InternalError, LeaseLostError, ServiceError
+from service.domain.errors import (
+    ForbiddenError,
+    InternalError,
+    LeaseLostError,
+    MaintenanceError,
+    ServiceError,
+)
 from service.domain.findings import JOB_PARKED, NewFinding, Severity
 from service.domain.jobs import Job, JobKind, Progress
 from service.domain.limits import JOB_LEASE_SECONDS
@@ -94,7 +100,7 @@ class RunJobs:
         except LeaseLostError:
             raise
         except ServiceError as error:
-            if error.retryable and not impatient:
+            if isinstance(error, MaintenanceError) or (error.retryable and not impatient):
                 outcome = Interrupted(error)
             else:
                 self.book.fail(job, error)

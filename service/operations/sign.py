@@ -103,7 +103,7 @@ class Sign(Generic[R]):
             InvalidRequestError: about the request as a whole.
             IdempotencyKeyReusedError, RequestInProgressError: about the Idempotency-Key.
             StoreUnavailableError: nothing was signed, or nothing of it leaves.
-            LogUnavailableError, LogRolledBackError: nothing was signed.
+            LogUnavailableError, LogRolledBackError, MaintenanceError: nothing was signed.
         """
         owner = new_id("own")
         if idempotency_key is None:
@@ -134,6 +134,7 @@ class Sign(Generic[R]):
         held: IdempotentRequest | None,
     ) -> tuple[SignedItem, ...]:
         """As the call, under an Idempotency-Key that the caller of this holds already, or none."""
+        self.cycle.may_sign()
         request_id = held.id if held is not None else new_id("req")
         earlier = self.replays.earlier(held, request.size)
         # (2) to (5); an item that an earlier run has ended for good is only authorised again.

@@ -25,6 +25,7 @@ class Action(StrEnum):
     SEE_QUORUM = "see the quorum rules"
     LOOSEN_QUORUM = "ask for looser quorum rules"
     MANAGE_CREDENTIALS = "manage credentials"
+    MAINTAIN = "stop signing for a while"
     SEE_OWN_RECORDS = "see the records of its own repositories"
     SEE_ALL_RECORDS = "see all records"
     OPERATE_OUTBOX = "retry deliveries"
@@ -48,6 +49,7 @@ _ROLES: Final = MappingProxyType(
         Action.SEE_QUORUM: frozenset({Role.CUSTODIAN, Role.AUDITOR, Role.ADMIN}),
         Action.LOOSEN_QUORUM: frozenset({Role.CUSTODIAN, Role.ADMIN}),
         Action.MANAGE_CREDENTIALS: frozenset({Role.ADMIN}),
+        Action.MAINTAIN: frozenset({Role.ADMIN}),
         Action.SEE_OWN_RECORDS: frozenset({Role.BUILDER, Role.AUDITOR, Role.ADMIN}),
         Action.SEE_ALL_RECORDS: frozenset({Role.AUDITOR, Role.ADMIN}),
         Action.OPERATE_OUTBOX: frozenset({Role.BUILDER, Role.ADMIN}),

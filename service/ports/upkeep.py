@@ -1,4 +1,4 @@
-"""Obligations of the store towards work that goes round and round, and is never over."""
+"""Obligations of the store towards what keeps the service going: rounds that never end, switches."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from service.domain.outbox import Order
+from service.domain.switches import Switch
 
 
 class Cursors(Protocol):
@@ -23,4 +24,14 @@ class SettledOrders(Protocol):
 
     def settled(self, *, after: int, limit: int) -> Sequence[Order]:
         """Return orders that are done, of lists at registries, with a higher id than `after`."""
+        ...
+
+
+class Switches(Protocol):
+    """Switches of the whole service, by name; off until somebody turns them."""
+
+    def get(self, name: str) -> Switch: ...
+
+    def turn(self, name: str, *, on: bool, reason: str | None, actor: str) -> Switch:
+        """Turn it, with an audit event, and return it; nothing happens if it is so already."""
         ...

@@ -94,6 +94,7 @@ STATUS: Final = MappingProxyType(
         errors.LogUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
         errors.LogRolledBackError: HTTPStatus.SERVICE_UNAVAILABLE,
         errors.LeaseLostError: HTTPStatus.SERVICE_UNAVAILABLE,
+        errors.MaintenanceError: HTTPStatus.SERVICE_UNAVAILABLE,
         errors.RecordDamagedError: HTTPStatus.INTERNAL_SERVER_ERROR,
         errors.TooManyJobsError: HTTPStatus.TOO_MANY_REQUESTS,
         errors.BusyError: HTTPStatus.SERVICE_UNAVAILABLE,

@@ -194,3 +194,14 @@ def test_all_codes_are_listed_and_a_misspelt_one_is_guessed(shell: Shell) -> Non
 def test_the_description_of_the_api_is_printed(shell: Shell) -> None:
     committed = Path(__file__).parents[2] / "openapi.yaml"
     assert shell("openapi", role=None).out == committed.read_text(encoding="utf-8")
+
+
+def test_maintenance_is_turned_on_and_off_by_admins(shell: Shell) -> None:
+    assert shell("maintenance", "show").out == "off\n"
+    turned = shell("maintenance", "on", "--reason", "a new HSM", role=Role.ADMIN)
+    assert turned.code == 0
+    assert turned.out.startswith("on since ")
+    assert turned.out.endswith(", by admin: a new HSM\n")
+    assert shell("maintenance", "show", "--json").json["on"] is True
+    assert shell("maintenance", "off").code == 3
+    assert shell("maintenance", "off", role=Role.ADMIN).out == "off\n"

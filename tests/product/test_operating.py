@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 import uuid
+from typing import Any
 
 import pytest
 
@@ -142,3 +143,47 @@ def test_a_revoked_credential_is_refused(product: Product) -> None:
     while product.call("GET", "/v1/signatures", who=None, headers=headers).status != 401:
         assert time.monotonic() < deadline, "a revocation takes two seconds at most"
         time.sleep(0.2)
+
+
+def settled(product: Product, image: str, status: int) -> Any:
+    """Sign anew until the workers have learnt of the switch, and return the answer."""
+    deadline = time.monotonic() + 10
+    seen = 0
+    while True:
+        answer = product.sign(image, force=True)
+        # Each of some workers learns of it by itself, within a second.
+        seen = seen + 1 if answer.status == status else 0
+        if seen == 8:
+            return answer
+        assert time.monotonic() < deadline, answer.body
+        time.sleep(0.1)
+
+
+def test_under_maintenance_nothing_is_signed_and_verification_goes_on(product: Product) -> None:
+    digest = product.images.push_image("demo/maintained", "1.0", {"x": uuid.uuid4().bytes})
+    image = f"{product.registry}/demo/maintained@{digest}"
+    assert product.sign(image).status == 201
+    turned = product.call(
+        "PUT", "/v1/maintenance", {"on": True, "reason": "a new HSM"}, who="admin"
+    )
+    assert turned.status == 200, turned.body
+    try:
+        refused = settled(product, image, 503)
+        assert refused.body["code"] == "maintenance"
+        assert "a new HSM" in refused.body["detail"]
+        assert int(refused.headers["Retry-After"]) > 0
+        assert product.sign(image).body["code"] == "maintenance"  # even what stands
+        assert product.verdict(image)["verdict"] == "verified"
+        body = {"images": [{"reference": image}], "force": True}
+        job = product.call("POST", "/v1/signatures", body, headers={"Prefer": "respond-async"})
+        assert job.status == 202
+        ready = product.call("GET", "/readyz?for=sign", who=None)
+        assert ready.status == 200
+        assert {"maintenance"} <= {one["code"] for one in ready.body["warnings"]}
+    finally:
+        product.call("PUT", "/v1/maintenance", {"on": False}, who="admin")
+    assert settled(product, image, 201).status == 201
+    found = product.call("GET", "/v1/audit-events?action=maintenance.begun", who="auditor").body[
+        "items"
+    ]
+    assert found[0]["actor"] == "admin"

@@ -76,6 +76,7 @@ from service.domain.signing import (
     Statement,
     UnknownOutcome,
 )
+from service.domain.switches import Switch
 from service.domain.tokens import new_token
 from service.domain.verdicts import ImageVerdict, Reason, ReasonCode, SignatureVerdict, Verdict
 from service.domain.withdrawals import WithdrawalList
@@ -88,6 +89,7 @@ from service.operations import (
     Custody,
     Keys,
     Lookaside,
+    Maintenance,
     Metrics,
     OpenPGPKeys,
     Operations,
@@ -403,6 +405,19 @@ def spki(public: Any) -> bytes:
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         ),
     )
+
+
+class MemorySwitches:
+    def __init__(self) -> None:
+        self.known: dict[str, Switch] = {}
+
+    def get(self, name: str) -> Switch:
+        return self.known.get(name, Switch())
+
+    def turn(self, name: str, *, on: bool, reason: str | None, actor: str) -> Switch:
+        if self.get(name).is_on is not on:
+            self.known[name] = Switch(on, reason, actor, SystemClock().now())
+        return self.get(name)
 
 
 class MemoryLeases:
@@ -967,6 +982,7 @@ def new_world(*, release_key: bool = True, allow_extractable: bool = False) -> W
         lookaside=Lookaside(cast("Any", journal), catalog, AnyRegistry()),
         openpgp_keys=openpgp_keys,
         readiness=Readiness(tokens, health, cast("Any", NoLog())),
+        maintenance=Maintenance(MemorySwitches(), clock),
         metrics=Metrics(meter, meter, [gauges]),
     )
     bearer: dict[Role, str] = {}
