@@ -24,7 +24,12 @@ from service.bootstrap.log import build_log
 from service.bootstrap.policy_file import PolicyFile
 from service.bootstrap.secrets import own_secret
 from service.bootstrap.settings import Settings, name_metrics_directory
-from service.bootstrap.timestamps import build_proofs, build_stamping
+from service.bootstrap.timestamps import (
+    build_proofs,
+    build_stamping,
+    others,
+    timestamp_config,
+)
 from service.bootstrap.tokens_file import TokenSettings
 from service.domain.clock import Clock, SystemClock
 from service.domain.errors import ConfigurationError
@@ -148,7 +153,8 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
     reads = ReadLog(store.log_reader)
     log = build_log(settings, store, keyring, clock)
     timestamps = Timestamps(store.keys, keyring, store.audit, clock)
-    stamp = build_stamping(settings, store, timestamps, formats, clock)
+    configured = timestamp_config(settings)
+    stamp = build_stamping(configured, store, timestamps, formats, clock)
     deliver = DeliverAttachments(
         store.outbox, attachers, formats, delivering, log, stamp, steps, RegistryPauses(clock)
     )
@@ -245,7 +251,7 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
         verify=VerifyImages(
             store.keys,
             registry,
-            signature_finders(registry, build_proofs(store), reading, clock),
+            signature_finders(registry, build_proofs(configured, store), reading, clock),
             verifying,
             children,
             lambda: policy().trust,
@@ -281,6 +287,7 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
             TrustedLogs(store.log_reader, store.keys),
             withdrawals,
             openpgp_keys,
+            others(configured),
         ),
         slots=Slots(keyring, store.pins, store.audit),
         timestamps=timestamps,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from service.bootstrap.api import registry_book
 from service.bootstrap.policy_file import read_policy
 from service.bootstrap.settings import Settings
+from service.bootstrap.timestamps import timestamp_config
 from service.domain.callers import Credential
 from service.domain.clock import SystemClock
 from service.domain.errors import ConfigurationError
@@ -36,6 +37,10 @@ def check_configuration() -> list[str]:
         registry_book(settings)
     except ConfigurationError as error:
         faults += (f"registries: {fault}" for fault in error.faults)
+    try:
+        timestamp_config(settings)
+    except ConfigurationError as error:
+        faults += (f"timestamps: {fault}" for fault in error.faults)
     return faults
 
 

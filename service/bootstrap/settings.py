@@ -37,6 +37,7 @@ class Settings:
     pin_latch_secret_file: Path
     registries_file: Path | None
     policy_file: Path | None
+    timestamps_file: Path | None
     bind: str
     workers: int
     threads: int
@@ -86,6 +87,7 @@ class Settings:
             or state_dir / "pin-latch.secret",
             registries_file=reader.path("SEALWRIGHT_REGISTRIES_FILE"),
             policy_file=reader.path("SEALWRIGHT_POLICY_FILE"),
+            timestamps_file=reader.path("SEALWRIGHT_TIMESTAMPS_FILE"),
             bind=reader.bind(),
             workers=reader.whole("SEALWRIGHT_WORKERS", default=2, low=1, high=64),
             threads=reader.whole("SEALWRIGHT_THREADS", default=8, low=1, high=128),

@@ -12,6 +12,7 @@ from service.bootstrap.ending import leave_at_once
 from service.bootstrap.memory import share_arenas
 from service.bootstrap.policy_file import read_policy
 from service.bootstrap.settings import Settings
+from service.bootstrap.timestamps import timestamp_config
 from service.web.logs import configure
 from service.worker import DRAIN_SECONDS, run_jobs, run_loop
 
@@ -49,3 +50,4 @@ def checked_files(settings: Settings) -> None:
     if settings.policy_file is not None:
         read_policy(settings.policy_file)
     registry_book(settings)
+    timestamp_config(settings)

@@ -109,6 +109,10 @@ class Attachment:
 NOT_ATTACHED: Final = Attachment(AttachmentState.NONE)
 
 
+OWN_AUTHORITY: Final = "own"
+"""How settings and answers name our own time-stamping authority."""
+
+
 @dataclass(frozen=True, slots=True)
 class Timestamp:
     """An authority's word (RFC 3161) that a signature existed at a time.

@@ -18,6 +18,7 @@ SEQUENCE: Final = 0x30
 SET: Final = 0x31
 CONTEXT_0: Final = 0xA0
 NULL: Final = b"\x05\x00"
+TRUE: Final = b"\x01\x01\xff"
 _SHORT: Final = 0x80
 
 

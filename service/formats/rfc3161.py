@@ -134,16 +134,22 @@ def scheme(algorithm: Algorithm) -> Scheme | None:
     return _SCHEMES.get(algorithm)
 
 
-def parse_query(der: bytes) -> Query:
+def query(imprint: bytes, *, nonce: int) -> bytes:
+    """Return the DER TimeStampReq that asks for a token over a SHA-256, with certificates."""
+    hashed = der.sequence(_DIGESTS["sha256"], der.octets(imprint))
+    return der.sequence(_VERSION_1, hashed, der.integer(nonce), der.TRUE)
+
+
+def parse_query(content: bytes) -> Query:
     """Read a TimeStampReq (RFC 3161, 2.4.1).
 
     Raises:
         QueryRefusedError: with the failure that the reply must tell.
     """
-    if len(der) > MAX_TIMESTAMP_QUERY_BYTES:
+    if len(content) > MAX_TIMESTAMP_QUERY_BYTES:
         raise QueryRefusedError(Failure.BAD_DATA_FORMAT, "the query is too long")
     try:
-        request = tsp.TimeStampReq.load(der, strict=True)
+        request = tsp.TimeStampReq.load(content, strict=True)
         native: dict[str, Any] = request.native
         canonical = request.copy().dump(force=True)
     except (
@@ -155,7 +161,7 @@ def parse_query(der: bytes) -> Query:
         OverflowError,
     ) as error:
         raise QueryRefusedError(Failure.BAD_DATA_FORMAT, "not a TimeStampReq") from error
-    if canonical != der:
+    if canonical != content:
         raise QueryRefusedError(Failure.BAD_DATA_FORMAT, "the query is not DER")
     if native["version"] != "v1":
         raise QueryRefusedError(Failure.BAD_REQUEST, "not version 1")

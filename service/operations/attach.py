@@ -67,6 +67,14 @@ class AttachRecorded:
         self._await_others(current, deadline)
         return {unit: current[s.id] if isinstance(s, Signature) else s for unit, s in made.items()}
 
+    def put_back(self, held_up: Mapping[Order, ServiceError]) -> None:
+        """Leave orders to the worker, or to whoever asks again: nothing of them can leave now."""
+        for order, error in held_up.items():
+            try:
+                self.deliver.put_back(order, error)
+            except ServiceError:
+                return  # The store is away: they are delivered when their lease runs out.
+
     def _order_again(
         self,
         again: Mapping[str, AttachmentWish],

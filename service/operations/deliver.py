@@ -14,7 +14,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from service.domain.digests import Descriptor
-from service.domain.errors import LeaseLostError, RegistryUnavailableError, ServiceError
+from service.domain.errors import (
+    LeaseLostError,
+    LogUnavailableError,
+    RegistryUnavailableError,
+    ServiceError,
+)
 from service.domain.limits import ATTACH_SECONDS, ORDER_LEASE_SECONDS
 from service.domain.media_types import OCI_MANIFEST
 from service.domain.outbox import Order, OrderKind
@@ -125,6 +130,11 @@ class DeliverAttachments:
             )
             for s in signatures
         ]
+
+    def put_back(self, order: Order, error: ServiceError) -> None:
+        """Record that an order could not be delivered, without asking its registry."""
+        # Where a person has to decide, it is tried again until then, and not parked.
+        self._failed(order, (), error if error.retryable else LogUnavailableError(str(error)))
 
     def _failed(
         self, order: Order, signatures: Sequence[Signature], error: ServiceError

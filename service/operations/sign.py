@@ -185,9 +185,11 @@ class Sign(Generic[R]):
         }
         self.steps.reached(10)
         # (11) Attach, or leave it to the outbox.
+        ready, held_up = _provable(orders, logged)
+        self.attach.put_back(held_up)
         attached = self.attach(
             made,
-            _provable(orders, logged),
+            ready,
             owner=run.owner,
             wanted=run.attach,
             ordered_in_step_9=set(wanted),
@@ -287,14 +289,17 @@ def _with_log(item: SignedItem, logged: Mapping[str, Signature | ServiceError]) 
 
 def _provable(
     orders: Mapping[Order, Sequence[str]], logged: Mapping[str, Signature | ServiceError]
-) -> Mapping[Order, Sequence[Signature]]:
-    """Return the orders whose signatures are all proven; the worker delivers the others."""
-    found = {}
+) -> tuple[Mapping[Order, Sequence[Signature]], Mapping[Order, ServiceError]]:
+    """Return the orders whose signatures may all leave, and what keeps the others from it."""
+    ready, held_up = {}, {}
     for order, ids in orders.items():
-        proven = [one for one in map(logged.__getitem__, ids) if isinstance(one, Signature)]
-        if len(proven) == len(ids):
-            found[order] = proven
-    return found
+        results = [logged[one] for one in ids]
+        failed = next((one for one in results if isinstance(one, ServiceError)), None)
+        if failed is None:
+            ready[order] = [one for one in results if isinstance(one, Signature)]
+        else:
+            held_up[order] = failed
+    return ready, held_up
 
 
 def _answer(item: Prepared, made: Mapping[Unit, Signature | ServiceError]) -> SignedItem:

@@ -22,7 +22,7 @@ from service.ports.timestamps import TimestampAuthority
 
 log = logging.getLogger(__name__)
 
-_RETRY_SECONDS: Final = 5.0
+_RETRY_SECONDS: Final = 2.0  # authorities of others are not to be asked in a hurry
 KNOWN_SECONDS: Final = 1.0  # an order is delivered again long after its request has failed
 
 

@@ -23,13 +23,11 @@ from service.domain.limits import MAX_PAGE
 from service.domain.pages import PageRequest
 from service.domain.public_keys import public_key
 from service.domain.purposes import TimestampVersion, timestamp_versions
-from service.domain.signing import Timestamp
+from service.domain.signing import OWN_AUTHORITY, Timestamp
 from service.formats import rfc3161
 from service.ports.hsm import Signer, ToSign
 from service.ports.store import AuditTrail, KeyCatalog
 
-OWN: Final = "own"
-"""How settings and answers name our own authority."""
 _SERIAL_BITS: Final = 127  # random, so that replicas need not agree on a counter
 _ANYBODY: Final = "anybody"
 
@@ -42,7 +40,7 @@ class Timestamps:
     signer: Signer
     audit: AuditTrail
     clock: Clock
-    name: str = OWN
+    name: str = OWN_AUTHORITY
 
     def reply(self, query: bytes) -> bytes:
         """Answer a DER TimeStampReq with a DER TimeStampResp, which may be a rejection.

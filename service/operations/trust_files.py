@@ -21,7 +21,7 @@ from service.domain.pages import PageRequest
 from service.domain.withdrawals import published
 from service.formats.trustfiles import containers, kubernetes, notation
 from service.formats.trustfiles.directory import directory
-from service.formats.trustfiles.facts import TrustedKey, TrustFacts, pem
+from service.formats.trustfiles.facts import OtherAuthority, TrustedKey, TrustFacts, pem
 from service.formats.trustfiles.trustedroot import trusted_root
 from service.operations.log import TrustedLogs
 from service.operations.openpgp_keys import OpenPGPKeys
@@ -46,6 +46,8 @@ class TrustFiles:
     logs: TrustedLogs
     withdrawals: Withdrawals
     openpgp_keys: OpenPGPKeys
+    others: tuple[OtherAuthority, ...] = ()
+    """Who stamps for us beside our own authority."""
 
     def cosign(self, key: str | None) -> str:
         """Return the newest active version as PEM; of several keys the oldest one's."""
@@ -55,14 +57,15 @@ class TrustFiles:
         return pem(newest)
 
     def trusted_root(self, url: str) -> dict[str, Any]:
-        return trusted_root(self.logs(), self._authorities(), url=url)
+        return trusted_root(self.logs(), self._authorities(), url=url, others=self.others)
 
     def notation(self, key: str | None) -> dict[str, Any]:
         """Raises CertificateNotFoundError: no trusted version has a subject to be named."""
         facts = self._facts_on_images(key)
         if not notation.subjects(facts.versions()):
             raise CertificateNotFoundError("no trusted version has a certificate for notation")
-        return notation.trust_policy(facts.versions(), self._authorities())
+        are_stamped = bool(self.others or self._authorities())
+        return notation.trust_policy(facts.versions(), are_stamped=are_stamped)
 
     def containers(self, key: str | None) -> dict[str, Any]:
         return containers.sigstore_policy(self._facts_on_images(key))
@@ -108,6 +111,7 @@ class TrustFiles:
             url=url,
             tlogs=tuple(self.logs()) if whole else (),
             authorities=self._authorities() if whole else (),
+            others=self.others if whole else (),
             openpgp=dict(self._key_files(keys)) if whole and for_images else {},
         )
 

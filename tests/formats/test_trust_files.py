@@ -12,12 +12,14 @@ import pytest
 import yaml
 
 from service.domain.certificates import CertificateChain, ChainOrigin
+from service.domain.clock import rfc3339
 from service.domain.keys import Algorithm, Attributes, GeneratedKey, KeyState, KeyVersion, Location
 from service.domain.subjects import Subject
 from service.formats.trustfiles import notation
 from service.formats.trustfiles.directory import directory
-from service.formats.trustfiles.facts import TrustedKey, TrustFacts
+from service.formats.trustfiles.facts import OtherAuthority, TrustedKey, TrustFacts
 from service.formats.trustfiles.readme import MARK, readme
+from tests.support import chains
 from tests.support.samples import sample, sample_json, sample_spki
 from tests.support.versions import version_of
 
@@ -149,9 +151,29 @@ def test_notations_policy_names_the_subjects_and_each_root_once() -> None:
 
 
 def test_a_timestamp_is_asked_for_only_after_the_certificates_end() -> None:
-    policy = notation.trust_policy([version()], [version(key="time")])["trustPolicies"][0]
+    policy = notation.trust_policy([version()], are_stamped=True)["trustPolicies"][0]
     assert policy["trustStores"] == ["ca:sealwright", "tsa:sealwright"]
     assert policy["signatureVerification"]["verifyTimestamp"] == "afterCertExpiry"
+
+
+def test_who_else_stamps_is_named_by_its_roots() -> None:
+    root = chains.issue(chains.chain_specs(2))[-1]
+    others = (OtherAuthority("example", "https://tsa.example.com/x", (root,)),)
+    files = written(facts(version(), others=others))
+    [authority] = files["trusted_root.json"]["timestampAuthorities"]
+    assert authority == {
+        "subject": {"organization": "Example", "commonName": "root"},
+        "uri": "https://tsa.example.com/x",
+        "certChain": {"certificates": [{"rawBytes": base64.b64encode(root).decode()}]},
+        "validFor": {"start": rfc3339(chains.NOW - chains.YEAR)},
+    }
+    [policy] = files["notation/trustpolicy.json"]["trustPolicies"]
+    assert policy["trustStores"] == ["ca:sealwright", "tsa:sealwright"]
+    store = directory(facts(version(), others=others), {})
+    path = "notation/truststore/x509/tsa/sealwright/root-1.pem"
+    assert store[path].decode() == chains.pem_of([root])
+    assert "--use-signed-timestamps" in store["README.md"].decode()
+    assert "--use-signed-timestamps" not in directory(facts(version()), {})["README.md"].decode()
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,17 @@
-"""A real time-stamping authority that shares nothing with us: `openssl ts -reply` behind HTTP."""
+"""A real time-stamping authority that shares nothing with us: `openssl ts -reply`."""
 
 from __future__ import annotations
 
-import ssl
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 
 from tests.support import chains
+from tests.support.scripted_http import Received, Scripted
 
 _CONFIGURATION = """\
 [tsa]
@@ -38,24 +35,28 @@ ordering = no
 
 @dataclass
 class OpenSSLAuthority:
-    """`chain` is DER, leaf first. `change` is done to each reply: the identity for a good one."""
+    """`chain` is DER, leaf first. Behind `tests.support.scripted_http` it is one that is asked."""
 
     place: Path
     kind: str = "rsa-2048"
     digest: str = "sha256"
+    ca_key: int = 31
+    """Which of the keys of `tests.support.chains` its CAs have: this one and the next."""
     between: tuple[datetime, datetime] = (
         datetime.now(UTC) - timedelta(days=1),
         datetime.now(UTC) + timedelta(days=1),
     )
-    change: Callable[[bytes], bytes] = lambda reply: reply
-    queries: list[bytes] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         begin, end = self.between
         leaf = chains.stamping_leaf(kind=self.kind, begin=begin, end=end)
         years = {"begin": begin - chains.YEAR, "end": end + chains.YEAR}
-        specs = [leaf, chains.ca("between", 31, **years), chains.ca("their root", 32, **years)]
+        specs = [
+            leaf,
+            chains.ca("between", self.ca_key, **years),
+            chains.ca("their root", self.ca_key + 1, **years),
+        ]
         self.chain = tuple(chains.issue(specs))
         self.place.mkdir(parents=True, exist_ok=True)
         (self.place / "tsa.cnf").write_text(_CONFIGURATION.format(digest=self.digest))
@@ -78,63 +79,15 @@ class OpenSSLAuthority:
     def reply(self, query: bytes) -> bytes:
         # It counts its serial numbers in a file, one after the other.
         with self._lock:
-            self.queries.append(query)
             (self.place / "query").write_bytes(query)
             words = ("-reply", "-config", "tsa.cnf", "-queryfile", "query", "-out", "reply")
             subprocess.run(
                 ["openssl", "ts", *words], cwd=self.place, check=True, capture_output=True
             )
-            return self.change((self.place / "reply").read_bytes())
+            return (self.place / "reply").read_bytes()
 
-
-@dataclass
-class Served:
-    """What a server answers with; a test changes it between requests."""
-
-    url: str
-    status: int = 200
-    kind: str = "application/timestamp-reply"
-    location: str | None = None
-    body: bytes | None = None
-    requests: int = 0
-
-
-@contextmanager
-def serve(authority: OpenSSLAuthority, *, tls: tuple[Path, Path] | None = None) -> Iterator[Served]:
-    """Serve the authority on loopback; `tls` are the files of a certificate and its key."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            query = self.rfile.read(int(self.headers["Content-Length"]))
-            served.requests += 1
-            body = authority.reply(query) if served.body is None else served.body
-            self.send_response(served.status)
-            self.send_header("Content-Type", served.kind)
-            self.send_header("Content-Length", str(len(body)))
-            if served.location is not None:
-                self.send_header("Location", served.location)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *words: object) -> None:
-            return None
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    scheme = "http"
-    if tls is not None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*tls)
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        scheme = "https"
-    served = Served(f"{scheme}://127.0.0.1:{server.server_address[1]}/stamp")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield served
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    def serve(self, request: Received) -> Scripted:
+        """`tests.support.scripted_http.Script`."""
+        return Scripted(
+            200, {"Content-Type": "application/timestamp-reply"}, self.reply(request.body)
+        )

@@ -39,6 +39,7 @@ class Services:
     closing: ExitStack = field(default_factory=ExitStack)
     registries: tuple[str, ...] = (REGISTRY,)
     policy: dict[str, object] = field(default_factory=dict)
+    timestamps: dict[str, object] | None = None
 
     def __call__(self, *tokens: TokenFixture) -> Service:
         registries = self.directory / "registries.yaml"
@@ -46,8 +47,14 @@ class Services:
         registries.write_text(json.dumps({"registries": hosts}))
         policy = self.directory / "policy.yaml"
         policy.write_text(json.dumps(self.policy))
+        more = {}
+        if self.timestamps is not None:
+            timestamps = self.directory / "timestamps.yaml"
+            timestamps.write_text(json.dumps(self.timestamps))
+            more["SEALWRIGHT_TIMESTAMPS_FILE"] = str(timestamps)
         settings = Settings.read(
             {
+                **more,
                 "SEALWRIGHT_STATE_DIR": str(self.directory),
                 "SEALWRIGHT_DATABASE_URL": self.database_url,
                 "SEALWRIGHT_REGISTRIES_FILE": str(registries),

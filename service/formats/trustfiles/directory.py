@@ -18,7 +18,7 @@ def directory(facts: TrustFacts, withdrawals: Mapping[str, Any]) -> dict[str, by
     files = {"README.md": readme(facts, notation=named).encode()}
     for place, key in enumerate(facts.keys):
         files |= _cosign(key, "" if place == 0 else f"keys/{key.name}/")
-    root = trusted_root(facts.tlogs, facts.authorities, url=facts.url)
+    root = trusted_root(facts.tlogs, facts.authorities, url=facts.url, others=facts.others)
     files["trusted_root.json"] = in_json(root)
     files["withdrawals.json"] = in_json(withdrawals)
     if not facts.for_images or not facts.versions():
@@ -50,10 +50,14 @@ def _cosign(key: TrustedKey, prefix: str) -> dict[str, bytes]:
 
 
 def _notation(facts: TrustFacts) -> dict[str, bytes]:
-    policy = notation.trust_policy(facts.versions(), facts.authorities)
+    policy = notation.trust_policy(facts.versions(), are_stamped=facts.are_stamped)
     files = {"notation/trustpolicy.json": in_json(policy)}
-    stores = {"ca": facts.versions(), "tsa": facts.authorities}
-    for kind, versions in stores.items():
-        for name, content in notation.roots(versions).items():
+    others = [root for other in facts.others for root in other.roots]
+    stores = {
+        "ca": notation.roots(facts.versions()),
+        "tsa": notation.roots(facts.authorities, others),
+    }
+    for kind, roots in stores.items():
+        for name, content in roots.items():
             files[f"notation/truststore/x509/{kind}/{notation.STORE}/{name}"] = content
     return files

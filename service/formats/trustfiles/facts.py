@@ -20,12 +20,21 @@ class TrustedKey:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherAuthority:
+    """Somebody else who stamps time for us; `roots` are DER certificates."""
+
+    name: str
+    url: str
+    roots: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TrustFacts:
     """Everything that the files of one export are made of.
 
     `keys`: the one that `cosign.pub` is of comes first. `openpgp`: by key, its versions as one
     OpenPGP key file; a key that has none cannot be told to OpenPGP's verifiers. `authorities`:
-    versions of timestamp keys, each with its chain. `url`: the service, as consumers reach it.
+    versions of timestamp keys, each with its chain; `others`: who stamps for us beside them. `url`: the service, as consumers reach it.
     """
 
     keys: tuple[TrustedKey, ...]
@@ -34,7 +43,13 @@ class TrustFacts:
     url: str = ""
     tlogs: tuple[Mapping[str, Any], ...] = ()
     authorities: tuple[KeyVersion, ...] = ()
+    others: tuple[OtherAuthority, ...] = ()
     openpgp: Mapping[str, bytes] = field(default_factory=dict)
+
+    @property
+    def are_stamped(self) -> bool:
+        """Whether anybody vouches for time, so that signatures may carry stamps."""
+        return bool(self.others) or any(v.chain is not None for v in self.authorities)
 
     def versions(self) -> tuple[KeyVersion, ...]:
         return tuple(version for key in self.keys for version in key.versions)

@@ -6,7 +6,7 @@ versions: one that was compromised is refused under the same root.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Final
 
 from service.domain.certificates import certificates_pem
@@ -35,13 +35,11 @@ def subjects(versions: Iterable[KeyVersion]) -> list[Subject]:
     return kept
 
 
-def trust_policy(
-    versions: Iterable[KeyVersion], authorities: Sequence[KeyVersion]
-) -> dict[str, Any]:
+def trust_policy(versions: Iterable[KeyVersion], *, are_stamped: bool) -> dict[str, Any]:
     """Return `trustpolicy.json`. At least one version has a subject that can be named."""
     verification = {"level": "strict"}
     stores = [f"ca:{STORE}"]
-    if any(version.chain is not None for version in authorities):
+    if are_stamped:
         stores.append(f"tsa:{STORE}")
         # Otherwise every signature would have to carry a timestamp.
         verification["verifyTimestamp"] = "afterCertExpiry"
@@ -59,9 +57,10 @@ def trust_policy(
     }
 
 
-def roots(versions: Iterable[KeyVersion]) -> dict[str, bytes]:
-    """Return the roots of the chains as files of a trust store, by name."""
-    found = dict.fromkeys(v.chain.certificates[-1] for v in versions if v.chain is not None)
+def roots(versions: Iterable[KeyVersion], others: Iterable[bytes] = ()) -> dict[str, bytes]:
+    """Return the roots of the chains, and others, as files of a trust store, by name."""
+    ours = (v.chain.certificates[-1] for v in versions if v.chain is not None)
+    found = dict.fromkeys((*ours, *others))
     return {
         f"root-{number}.pem": certificates_pem([root]).encode()
         for number, root in enumerate(found, 1)

@@ -64,6 +64,10 @@ def _cosign(facts: TrustFacts) -> str:
             "The log's proof travels with the signature; nothing asks the public log. For a",
             "signature that is older than the log add `--insecure-ignore-tlog`.",
         ]
+    if facts.are_stamped:
+        lines += [
+            "To demand a time stamp beside the signature as well, add `--use-signed-timestamps`.",
+        ]
     lines += ["For a registry on plain HTTP add `--allow-http-registry`.", ""]
     return "\n".join(lines)
 

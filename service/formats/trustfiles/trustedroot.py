@@ -7,37 +7,65 @@ does not know.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
+
+from cryptography import x509
 
 from service.domain.certificates import CertificateChain
 from service.domain.clock import rfc3339
 from service.domain.keys import KeyVersion
+from service.domain.subjects import Subject
+from service.domain.x509_names import subject_from
+from service.formats.trustfiles.facts import OtherAuthority
 from service.translog.notes import base64_text
 from service.translog.trustedroot import MEDIA_TYPE
 
 
 def trusted_root(
-    tlogs: Sequence[Mapping[str, Any]], authorities: Sequence[KeyVersion], *, url: str
+    tlogs: Sequence[Mapping[str, Any]],
+    authorities: Sequence[KeyVersion],
+    *,
+    url: str,
+    others: Sequence[OtherAuthority] = (),
 ) -> dict[str, Any]:
-    """Return the document; `authorities` are versions of timestamp keys."""
+    """Return the document; `authorities` are versions of timestamp keys, `others` not ours."""
     return {
         "mediaType": MEDIA_TYPE,
         "tlogs": [dict(log) for log in tlogs],
         "certificateAuthorities": [],
         "ctlogs": [],
         "timestampAuthorities": [
-            _authority(version.chain, url) for version in authorities if version.chain is not None
+            *(
+                _authority(version.chain, url)
+                for version in authorities
+                if version.chain is not None
+            ),
+            *(_other(root, other.url) for other in others for root in other.roots),
         ],
     }
 
 
 def _authority(chain: CertificateChain, url: str) -> dict[str, Any]:
+    return _entry(chain.subject, f"{url}/v1/timestamps", chain.certificates, chain.not_before)
+
+
+def _other(root: bytes, url: str) -> dict[str, Any]:
+    """Name the root alone: the rest of the chain is in each token, and its leaf may change."""
+    certificate = x509.load_der_x509_certificate(root)
+    subject = subject_from(certificate.subject)
+    return _entry(subject, url, (root,), certificate.not_valid_before_utc)
+
+
+def _entry(
+    subject: Subject, uri: str, certificates: Sequence[bytes], start: datetime
+) -> dict[str, Any]:
     return {
         "subject": {
-            "organization": chain.subject.get("O") or "",
-            "commonName": chain.subject.get("CN") or "",
+            "organization": subject.get("O") or "",
+            "commonName": subject.get("CN") or "",
         },
-        "uri": f"{url}/v1/timestamps",
-        "certChain": {"certificates": [{"rawBytes": base64_text(c)} for c in chain.certificates]},
-        "validFor": {"start": rfc3339(chain.not_before)},
+        "uri": uri,
+        "certChain": {"certificates": [{"rawBytes": base64_text(c)} for c in certificates]},
+        "validFor": {"start": rfc3339(start)},
     }

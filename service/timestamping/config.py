@@ -1,0 +1,228 @@
+"""The time-stamps file: who stamps signatures, and whose are stamped.
+
+Only the authorities that stand here are ever contacted. Every fault of the file is reported at
+once; unknown and repeated fields are faults.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from service.domain import strictyaml
+from service.domain.errors import ConfigurationError
+from service.domain.limits import MAX_NAME_CHARS
+from service.domain.signing import OWN_AUTHORITY
+from service.verification.chains import ChainInvalidError, unverified_from_pem
+from service.verification.roots import is_root
+
+_MAX_FILE_BYTES: Final = 1024 * 1024  # a handful of authorities, with their roots in other files
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]*")
+_FIELDS: Final = frozenset({"name", "url", "roots_file", "ca_file", "http", "timeout_seconds"})
+_TIMEOUTS: Final = (0.1, 30.0)
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorityConfig:
+    """One authority; our own has a name alone. `roots` are DER certificates."""
+
+    name: str
+    url: str = ""
+    roots: tuple[bytes, ...] = ()
+    ca_file: Path | None = None
+    timeout_seconds: float = 5.0
+    """For one answer, from the connection to its last byte."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimestampConfig:
+    """`authorities` in the order in which they are asked; `keys` None stands for every key."""
+
+    authorities: tuple[AuthorityConfig, ...]
+    keys: frozenset[str] | None = None
+
+
+def load_timestamps(path: Path) -> TimestampConfig:
+    """Read the time-stamps file.
+
+    Raises:
+        ConfigurationError: with every fault of the file, and of the files that it names.
+    """
+    return parse_timestamps(_content(path))
+
+
+def parse_timestamps(content: bytes) -> TimestampConfig:
+    """Parse the text of a time-stamps file.
+
+    Raises:
+        ConfigurationError: with every fault.
+    """
+    try:
+        document = strictyaml.load(content)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from error
+    if not isinstance(document, dict) or not {"authorities"} <= document.keys() <= {
+        "authorities",
+        "keys",
+    }:
+        raise ConfigurationError("not a mapping with the fields `authorities` and, perhaps, `keys`")
+    faults: list[str] = []
+    keys = _keys(document.get("keys"), faults)
+    entries = document["authorities"]
+    if not isinstance(entries, list):
+        raise ConfigurationError(*faults, "authorities: not a list")
+    parsed = [
+        _Entry(f"authorities[{number}]", entry, faults).parse()
+        for number, entry in enumerate(entries)
+    ]
+    names = [authority.name for authority in parsed if authority.name]
+    faults.extend(
+        f"authorities: {name} stands there twice"
+        for name in sorted(set(names))
+        if names.count(name) > 1
+    )
+    if faults:
+        raise ConfigurationError(*faults)
+    return TimestampConfig(tuple(parsed), keys)
+
+
+def _keys(value: object, faults: list[str]) -> frozenset[str] | None:
+    if value is None:
+        return None
+    if isinstance(value, list) and all(isinstance(name, str) and name for name in value):
+        return frozenset(value)
+    faults.append("keys: not a list of names of keys")
+    return None
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
+    if len(content) > _MAX_FILE_BYTES:
+        raise ConfigurationError(f"{path} has more than {_MAX_FILE_BYTES} bytes")
+    return content
+
+
+class _Entry:
+    """Reads one entry, collecting faults instead of stopping at the first."""
+
+    def __init__(self, where: str, entry: object, faults: list[str]) -> None:
+        self._where = where
+        self._faults = faults
+        self._entry: Mapping[str, Any] = {}
+        if isinstance(entry, dict):
+            self._entry = entry
+        else:
+            self._fault("", "not a mapping")
+
+    def parse(self) -> AuthorityConfig:
+        for name in sorted(map(str, self._entry.keys() - _FIELDS)):
+            self._fault(name, "no such field")
+        name = self._text("name") or ""
+        if name and (not _NAME.fullmatch(name) or len(name) > MAX_NAME_CHARS):
+            self._fault("name", "not a name of small letters, digits, dots and dashes")
+        if name == OWN_AUTHORITY:
+            if len(self._entry) > 1:
+                self._fault(
+                    "", f"{OWN_AUTHORITY} is our own authority: nothing else is to be said of it"
+                )
+            return AuthorityConfig(OWN_AUTHORITY)
+        url = self._url()
+        ca_file = self._path("ca_file")
+        if ca_file is not None and url.startswith("http:"):
+            self._fault("ca_file", "plain HTTP has no certificates")
+        return AuthorityConfig(name, url, self._roots(), ca_file, self._timeout())
+
+    def _fault(self, name: str, text: str) -> None:
+        self._faults.append(f"{self._where}{'.' if name else ''}{name}: {text}")
+
+    def _text(self, name: str, *, required: bool = True) -> str | None:
+        value = self._entry.get(name)
+        if name not in self._entry:
+            if required and self._entry:
+                self._fault(name, "missing")
+            return None
+        if not isinstance(value, str) or not value or not value.isprintable():
+            self._fault(name, "not a text")
+            return None
+        if "${" in value:
+            self._fault(name, "variables are not expanded here")
+            return None
+        return value
+
+    def _url(self) -> str:
+        text = self._text("url")
+        http = self._entry.get("http", False)
+        if not isinstance(http, bool):
+            self._fault("http", "neither true nor false")
+            http = False
+        if text is None:
+            return ""
+        schemes = ("http", "https") if http else ("https",)
+        if not _is_url(text, schemes):
+            hint = "" if http else "; `http: true` allows plain HTTP"
+            self._fault("url", f"not an address with {' or '.join(schemes)} and a host{hint}")
+        return text
+
+    def _roots(self) -> tuple[bytes, ...]:
+        path = self._path("roots_file", required=True)
+        if path is None:
+            return ()
+        try:
+            roots = unverified_from_pem(_content(path).decode("ascii", errors="replace"))
+        except (ConfigurationError, ChainInvalidError) as error:
+            self._fault("roots_file", str(error))
+            return ()
+        strange = [str(n) for n, root in enumerate(roots, 1) if not is_root(root)]
+        if strange:
+            text = f"certificate {', '.join(strange)} is no self-signed certificate of a CA"
+            self._fault("roots_file", text)
+        return roots
+
+    def _path(self, name: str, *, required: bool = False) -> Path | None:
+        value = self._text(name, required=required)
+        if value is None:
+            return None
+        path = Path(value)
+        try:
+            with path.open("rb"):
+                return path
+        except OSError as error:
+            self._fault(name, f"{value} cannot be read: {error.strerror}")
+            return None
+
+    def _timeout(self) -> float:
+        value = self._entry.get("timeout_seconds", AuthorityConfig("").timeout_seconds)
+        low, high = _TIMEOUTS
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not low <= value <= high
+        ):
+            self._fault("timeout_seconds", f"not a number between {low:g} and {high:g}")
+            return high
+        return float(value)
+
+
+def _is_url(text: str, schemes: Sequence[str]) -> bool:
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return False
+    return (
+        parts.scheme in schemes
+        and bool(parts.hostname)
+        and port != 0
+        and parts.username is None
+        and not parts.fragment
+        and text.isascii()
+        and " " not in text
+    )
