@@ -74,7 +74,11 @@ def build_stamping(
 
 
 def build_proofs(configured: TimestampConfig | None, store: Store) -> ProofsOfTime:
-    external = [TrustedAuthority(one.name, one.roots) for one in others(configured)]
+    external = [
+        TrustedAuthority(one.name, one.roots, between=one.between)
+        for one in (() if configured is None else configured.authorities)
+        if one.name != OWN_AUTHORITY
+    ]
 
     def authorities() -> Sequence[TrustedAuthority]:
         return [own_authority(store.keys.trusted_by_purpose(Purpose.TIMESTAMP)), *external]
@@ -87,7 +91,7 @@ def others(configured: TimestampConfig | None) -> tuple[OtherAuthority, ...]:
     """Return the authorities of others that are trusted."""
     listed = () if configured is None else configured.authorities
     return tuple(
-        OtherAuthority(one.name, one.url, one.roots) for one in listed if one.name != OWN_AUTHORITY
+        OtherAuthority(one.name, one.url, one.chains) for one in listed if one.name != OWN_AUTHORITY
     )
 
 

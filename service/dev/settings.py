@@ -17,6 +17,7 @@ _PASSED_ON: Final = frozenset(
         "SEALWRIGHT_DATABASE_URL_FILE",
         "SEALWRIGHT_LOG_LEVEL",
         "SEALWRIGHT_THREADS",
+        "SEALWRIGHT_TIMESTAMPS_FILE",
         "SEALWRIGHT_WORKERS",
     }
 )

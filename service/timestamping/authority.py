@@ -3,7 +3,7 @@
 Guaranteed: nothing is sent but hashes, to the configured address alone; redirects are refused; an
 answer is complete and within its limits; a stamp is over what was asked, answers this very query,
 tells about the time that it is now, and leads to a configured root, with every certificate but the
-root in it, as stock clients want it.
+root in it, as notation wants it.
 """
 
 from __future__ import annotations

@@ -18,24 +18,35 @@ from service.domain.errors import ConfigurationError
 from service.domain.limits import MAX_NAME_CHARS
 from service.domain.signing import OWN_AUTHORITY
 from service.verification.chains import ChainInvalidError, unverified_from_pem
-from service.verification.roots import is_root
+from service.verification.roots import ca_paths, is_ca
 
 _MAX_FILE_BYTES: Final = 1024 * 1024  # a handful of authorities, with their roots in other files
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]*")
-_FIELDS: Final = frozenset({"name", "url", "roots_file", "ca_file", "http", "timeout_seconds"})
+_FIELDS: Final = frozenset({"name", "url", "chain_file", "ca_file", "http", "timeout_seconds"})
 _TIMEOUTS: Final = (0.1, 30.0)
 
 
 @dataclass(frozen=True, slots=True)
 class AuthorityConfig:
-    """One authority; our own has a name alone. `roots` are DER certificates."""
+    """One authority; our own has a name alone.
+
+    `chains` are its CA certificates as DER, each chain ending in a root.
+    """
 
     name: str
     url: str = ""
-    roots: tuple[bytes, ...] = ()
+    chains: tuple[tuple[bytes, ...], ...] = ()
     ca_file: Path | None = None
     timeout_seconds: float = 5.0
     """For one answer, from the connection to its last byte."""
+
+    @property
+    def roots(self) -> tuple[bytes, ...]:
+        return tuple(dict.fromkeys(chain[-1] for chain in self.chains))
+
+    @property
+    def between(self) -> tuple[bytes, ...]:
+        return tuple(dict.fromkeys(each for chain in self.chains for each in chain[:-1]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +149,7 @@ class _Entry:
         ca_file = self._path("ca_file")
         if ca_file is not None and url.startswith("http:"):
             self._fault("ca_file", "plain HTTP has no certificates")
-        return AuthorityConfig(name, url, self._roots(), ca_file, self._timeout())
+        return AuthorityConfig(name, url, self._chains(), ca_file, self._timeout())
 
     def _fault(self, name: str, text: str) -> None:
         self._faults.append(f"{self._where}{'.' if name else ''}{name}: {text}")
@@ -171,20 +182,25 @@ class _Entry:
             self._fault("url", f"not an address with {' or '.join(schemes)} and a host{hint}")
         return text
 
-    def _roots(self) -> tuple[bytes, ...]:
-        path = self._path("roots_file", required=True)
+    def _chains(self) -> tuple[tuple[bytes, ...], ...]:
+        path = self._path("chain_file", required=True)
         if path is None:
             return ()
         try:
-            roots = unverified_from_pem(_content(path).decode("ascii", errors="replace"))
+            listed = unverified_from_pem(_content(path).decode("ascii", errors="replace"))
         except (ConfigurationError, ChainInvalidError) as error:
-            self._fault("roots_file", str(error))
+            self._fault("chain_file", str(error))
             return ()
-        strange = [str(n) for n, root in enumerate(roots, 1) if not is_root(root)]
+        strange = [str(n) for n, one in enumerate(listed, 1) if not is_ca(one)]
         if strange:
-            text = f"certificate {', '.join(strange)} is no self-signed certificate of a CA"
-            self._fault("roots_file", text)
-        return roots
+            text = "no certificate of a CA; the authority's own is in each of its stamps"
+            self._fault("chain_file", f"certificate {', '.join(strange)} is {text}")
+            return ()
+        chains = ca_paths(listed)
+        lost = [str(n) for n, one in enumerate(listed, 1) if not any(one in c for c in chains)]
+        if lost:
+            self._fault("chain_file", f"certificate {', '.join(lost)} leads to no root in it")
+        return chains
 
     def _path(self, name: str, *, required: bool = False) -> Path | None:
         value = self._text(name, required=required)

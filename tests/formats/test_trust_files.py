@@ -157,14 +157,18 @@ def test_a_timestamp_is_asked_for_only_after_the_certificates_end() -> None:
 
 
 def test_who_else_stamps_is_named_by_its_roots() -> None:
-    root = chains.issue(chains.chain_specs(2))[-1]
-    others = (OtherAuthority("example", "https://tsa.example.com/x", (root,)),)
+    _, between, root = chains.issue(chains.chain_specs(3))
+    others = (OtherAuthority("example", "https://tsa.example.com/x", ((between, root),)),)
     files = written(facts(version(), others=others))
     [authority] = files["trusted_root.json"]["timestampAuthorities"]
     assert authority == {
         "subject": {"organization": "Example", "commonName": "root"},
         "uri": "https://tsa.example.com/x",
-        "certChain": {"certificates": [{"rawBytes": base64.b64encode(root).decode()}]},
+        "certChain": {
+            "certificates": [
+                {"rawBytes": base64.b64encode(each).decode()} for each in (between, root)
+            ]
+        },
         "validFor": {"start": rfc3339(chains.NOW - chains.YEAR)},
     }
     [policy] = files["notation/trustpolicy.json"]["trustPolicies"]

@@ -36,7 +36,7 @@ def openssl(tmp_path_factory: pytest.TempPathFactory) -> OpenSSLAuthority:
 
 def config(openssl: OpenSSLAuthority, host: str, scheme: str = "http") -> AuthorityConfig:
     return AuthorityConfig(
-        "openssl", f"{scheme}://{host}/stamp", openssl.chain[-1:], timeout_seconds=5
+        "openssl", f"{scheme}://{host}/stamp", (openssl.chain[1:],), timeout_seconds=5
     )
 
 
@@ -165,7 +165,7 @@ def test_a_time_far_from_ours_is_no_proof_of_anything(openssl: OpenSSLAuthority)
         return Scripted(200, REPLY, liar.granted(rfc3161.parse_query(request.body)))
 
     with ScriptedServer(lie) as server:
-        wanted = AuthorityConfig("liar", f"http://{server.host}", (liar.root,))
+        wanted = AuthorityConfig("liar", f"http://{server.host}", (liar.chain[1:],))
         authority = ExternalAuthority(wanted, SystemClock())
         assert "another time than ours" in refused(authority.stamp(MESSAGES[:1], seconds=5))
         liar.at = now

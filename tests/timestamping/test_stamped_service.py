@@ -44,8 +44,8 @@ class External:
 
     def entry(self, name: str = "openssl") -> dict[str, object]:
         url = f"http://{self.server.host}/"
-        roots = str(self.openssl.place / "root.pem")
-        return {"name": name, "url": url, "http": True, "roots_file": roots}
+        roots = str(self.openssl.place / "chain.pem")
+        return {"name": name, "url": url, "http": True, "chain_file": roots}
 
 
 @pytest.fixture(scope="session")

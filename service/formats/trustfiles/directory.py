@@ -52,7 +52,7 @@ def _cosign(key: TrustedKey, prefix: str) -> dict[str, bytes]:
 def _notation(facts: TrustFacts) -> dict[str, bytes]:
     policy = notation.trust_policy(facts.versions(), are_stamped=facts.are_stamped)
     files = {"notation/trustpolicy.json": in_json(policy)}
-    others = [root for other in facts.others for root in other.roots]
+    others = [chain[-1] for other in facts.others for chain in other.chains]
     stores = {
         "ca": notation.roots(facts.versions()),
         "tsa": notation.roots(facts.authorities, others),

@@ -21,11 +21,11 @@ class TrustedKey:
 
 @dataclass(frozen=True, slots=True)
 class OtherAuthority:
-    """Somebody else who stamps time for us; `roots` are DER certificates."""
+    """Somebody else who stamps time for us; `chains` are of its CAs, DER, each up to a root."""
 
     name: str
     url: str
-    roots: tuple[bytes, ...]
+    chains: tuple[tuple[bytes, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)

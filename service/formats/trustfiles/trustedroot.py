@@ -41,7 +41,7 @@ def trusted_root(
                 for version in authorities
                 if version.chain is not None
             ),
-            *(_other(root, other.url) for other in others for root in other.roots),
+            *(_other(chain, other.url) for other in others for chain in other.chains),
         ],
     }
 
@@ -50,11 +50,11 @@ def _authority(chain: CertificateChain, url: str) -> dict[str, Any]:
     return _entry(chain.subject, f"{url}/v1/timestamps", chain.certificates, chain.not_before)
 
 
-def _other(root: bytes, url: str) -> dict[str, Any]:
-    """Name the root alone: the rest of the chain is in each token, and its leaf may change."""
-    certificate = x509.load_der_x509_certificate(root)
-    subject = subject_from(certificate.subject)
-    return _entry(subject, url, (root,), certificate.not_valid_before_utc)
+def _other(chain: Sequence[bytes], url: str) -> dict[str, Any]:
+    """Name the CAs alone: the leaf is in each token, and may change. cosign 2.6 wants those
+    between leaf and root from here, where others take them from the token."""
+    root = x509.load_der_x509_certificate(chain[-1])
+    return _entry(subject_from(root.subject), url, chain, root.not_valid_before_utc)
 
 
 def _entry(
