@@ -38,12 +38,14 @@ from service.verification.certificate_rules import (
 )
 
 __all__ = [
+    "UNREADABLE",
     "Chain",
     "ChainInvalidError",
     "Fault",
     "FaultCode",
     "Use",
     "check_chain",
+    "signed_by",
     "unverified_from_pem",
     "validities",
 ]
@@ -51,7 +53,7 @@ __all__ = [
 MAX_CERTIFICATES: Final = 10  # a leaf, a root, and more in between than any CA has
 MAX_CERTIFICATE_BYTES: Final = 64 * 1024  # some kilobytes; more is an attack
 _PEM_LABEL: Final = re.compile(rb"-----BEGIN ([^\r\n]*?)-----")
-_UNREADABLE: Final = (
+UNREADABLE: Final = (
     ValueError,
     TypeError,
     UnsupportedAlgorithm,
@@ -60,6 +62,7 @@ _UNREADABLE: Final = (
     x509.UnsupportedGeneralNameType,
 )
 """All that `cryptography` raises for what it cannot read."""
+_NOT_SIGNED: Final = (InvalidSignature, *UNREADABLE)
 _HASHES: Final = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 _ALGORITHMS: Final = frozenset(
     {
@@ -154,7 +157,7 @@ def unverified_from_pem(text: str) -> tuple[bytes, ...]:
         raise ChainInvalidError(Fault(FaultCode.EMPTY, None, "there is no PEM certificate"))
     try:
         found = x509.load_pem_x509_certificates(content)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise _malformed("a PEM block is not a certificate", None) from error
     if len(found) != len(labels):
         raise _malformed("a PEM block is not a certificate: it has no end", None)
@@ -176,7 +179,7 @@ def _parsed(unverified: Sequence[bytes]) -> list[x509.Certificate]:
             _ = certificate.extensions, certificate.subject, certificate.issuer
             _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
             certificate.public_key()
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             text = (
                 f"certificate {position + 1} cannot be read as X.509, or has a key of no known kind"
             )
@@ -195,11 +198,11 @@ def _structure(chain: Sequence[x509.Certificate], use: Use) -> Iterator[Fault]:
         named = described(certificate, position)
         if not _same(certificate.issuer, issuer.subject):
             yield _wrong_issuer(chain, position)
-        elif unsound is None and not _signed_by(certificate, issuer):
+        elif unsound is None and not signed_by(certificate, issuer):
             text = f"{named} names the issuer {_dn(issuer.subject)}, whose key has not signed it"
             yield Fault(FaultCode.SIGNATURE, position, text)
         # A CA that passes its name on to a new key is issued by its name, but not by itself.
-        if issuer is not certificate and _signed_by(certificate, certificate):
+        if issuer is not certificate and signed_by(certificate, certificate):
             text = f"{named} is self-signed, so the chain ends with it"
             yield Fault(FaultCode.SELF_SIGNED_INSIDE, position, text)
     if len(chain) == 1 and use is Use.TIMESTAMPING:
@@ -228,10 +231,11 @@ def _same(one: x509.Name, other: x509.Name) -> bool:
     return one.public_bytes() == other.public_bytes()
 
 
-def _signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+def signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether the issuer is who the certificate says, and has signed it."""
     try:
         certificate.verify_directly_issued_by(issuer)
-    except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm):
+    except _NOT_SIGNED:
         return False
     return True
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
-from service.verification.chains import MAX_CERTIFICATES
+from service.verification.chains import MAX_CERTIFICATES, UNREADABLE, signed_by
+
+_NO_CA: Final = (x509.ExtensionNotFound, *UNREADABLE)
 
 
 def is_ca(der: bytes) -> bool:
     try:
         certificate = x509.load_der_x509_certificate(der)
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except (ValueError, x509.ExtensionNotFound):
+    except _NO_CA:
         return False
 
 
@@ -48,9 +50,7 @@ def ca_paths(certificates: Sequence[bytes]) -> tuple[tuple[bytes, ...], ...]:
 
 def _issued(certificate: bytes, issuer: bytes) -> bool:
     try:
-        x509.load_der_x509_certificate(certificate).verify_directly_issued_by(
-            x509.load_der_x509_certificate(issuer)
-        )
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        one, other = (x509.load_der_x509_certificate(der) for der in (certificate, issuer))
+    except UNREADABLE:
         return False
-    return True
+    return signed_by(one, other)

@@ -16,11 +16,12 @@ from typing import Any, Final
 from asn1crypto import cms, core, tsp
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from service.formats.rfc3161 import TimestampResponse
+from service.verification.chains import UNREADABLE
 
 MAX_STAMP_BYTES: Final = 64 * 1024  # with a whole chain some six thousand
 WITHOUT_ACCURACY: Final = timedelta(seconds=1)  # of a time in whole seconds
@@ -30,14 +31,12 @@ _HASHES: Final = MappingProxyType(
 )
 _SIGNING_CERTIFICATE: Final = "signing_certificate_v2"
 _UNREADABLE: Final = (
+    *UNREADABLE,
     AttributeError,  # of asn1crypto itself, where a value has another type than its field
-    ValueError,
-    TypeError,
     KeyError,
     IndexError,
     OverflowError,
     RecursionError,
-    UnsupportedAlgorithm,
 )
 
 

@@ -14,10 +14,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
 from service.verification.certificate_rules import FaultCode, Use
-from service.verification.chains import MAX_CERTIFICATES, ChainInvalidError, check_chain
+from service.verification.chains import (
+    MAX_CERTIFICATES,
+    UNREADABLE,
+    ChainInvalidError,
+    check_chain,
+    signed_by,
+)
 from service.verification.stamp_tokens import StampFault, StampInvalidError, Token, read_token
 
 
@@ -97,7 +102,7 @@ def _path(
     known = [*_parsed(roots), *_parsed(between)]
     path, current = [leaf], x509.load_der_x509_certificate(leaf)
     while path[-1] not in roots:
-        issuer = next((one for one in known if _issued(current, one[1])), None)
+        issuer = next((one for one in known if signed_by(current, one[1])), None)
         if issuer is None or issuer[0] in path or len(path) >= MAX_CERTIFICATES:
             return None
         path.append(issuer[0])
@@ -109,13 +114,5 @@ def _parsed(certificates: Sequence[bytes]) -> Iterator[tuple[bytes, x509.Certifi
     for der in certificates:
         try:
             yield der, x509.load_der_x509_certificate(der)
-        except (ValueError, UnsupportedAlgorithm):
+        except UNREADABLE:
             continue  # nobody is issued by what cannot be read
-
-
-def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    try:
-        certificate.verify_directly_issued_by(issuer)
-    except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm):
-        return False
-    return True

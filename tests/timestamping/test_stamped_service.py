@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from service.bootstrap.api import Service
-from service.domain.errors import TimestampUnavailableError
+from service.domain.errors import TimestampKeyMissingError, TimestampUnavailableError
 from service.domain.keys import Purpose
 from service.domain.signing import AttachmentState, SignedItem
 from service.formats.simplesigning import TIMESTAMP_ANNOTATION
@@ -143,7 +143,7 @@ def test_what_a_file_demands_is_not_forgiven_for_want_of_a_key(
     service = started(services, token, {"name": "own"})
     failed = sign(service, 1).error
     assert isinstance(failed, TimestampUnavailableError)
-    assert str(failed) == "own: There is no key that can stamp time"
+    assert str(failed) == f"own: {TimestampKeyMissingError()}"
     own_key(service, token)
     assert stamped_by(sign(service, 1)) == ["own"]
 

@@ -134,6 +134,8 @@ def test_more_bytes_than_any_stamp_has_are_not_read() -> None:
     assert judged(bytes(MAX_STAMP_BYTES + 1)) is StampFault.MALFORMED
 
 
+@pytest.mark.filterwarnings("ignore:Parsed a serial number:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:Parsed a serial number:UserWarning")
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_a_damaged_stamp_proves_nothing_else_than_before(data: st.DataObject) -> None:
@@ -142,6 +144,11 @@ def test_a_damaged_stamp_proves_nothing_else_than_before(data: st.DataObject) ->
     found = judged(bytes(reply))
     # What is not signed, such as a certificate that nobody needs, may change.
     assert isinstance(found, StampFault) or found == Stamp("test", chains.NOW + SECOND, chains.NOW)
+
+
+def test_a_certificate_of_no_known_version_is_refused() -> None:
+    # Of the first certificate in it: [0] INTEGER 2.
+    assert judged(REPLY.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x07")) in StampFault
 
 
 @pytest.mark.parametrize(
