@@ -246,9 +246,9 @@ def test_an_empty_token_becomes_a_release_key_by_the_page_as_it_is_written(tmp_p
 def test_the_page_on_verification_runs_as_it_is_written(product: Product, tmp_path: Path) -> None:
     """But for the bundle of sigstore's public instance, which nobody can make here."""
     typed = [line for line in console(VERIFICATION) if "app.tar" not in line]
-    assert "verified\n  predicate type https://sigstore.dev/cosign/sign/v1" in typed_in(
-        product, tmp_path, typed
-    )
+    said = typed_in(product, tmp_path, typed)
+    assert "verified\n" in said
+    assert "  predicate type https://sigstore.dev/cosign/sign/v1\n" in said
 
 
 def test_the_page_on_certificates_runs_as_it_is_written(product: Product, tmp_path: Path) -> None:
