@@ -5,17 +5,24 @@ from __future__ import annotations
 import json
 
 import pytest
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service.domain.attestations import COSIGN_SIGN
 from service.domain.digests import Digest
+from service.domain.keys import Scheme
 from service.domain.payloads import Encoding
+from service.domain.public_keys import SignatureInvalidError
 from service.domain.references import Reference
 from service.formats import dsse
 from service.formats.payloads import PAYLOAD_FORMS, PayloadMalformedError, read
 from tests.support.payloads import SBOM, a_statement, misshapen, one_of_each, pae, simple
+from tests.support.statements import a_statement as a_signed_statement
+from tests.support.statements import a_version
 
+of = a_signed_statement
 DIGEST = Digest("a" * 64)
 GOOD = one_of_each(DIGEST)
 BAD = misshapen(DIGEST)
@@ -94,6 +101,28 @@ def test_a_statement_with_members_of_its_own_is_refused(more: dict[str, object])
         return
     with pytest.raises(PayloadMalformedError):
         read(Encoding.DSSE_PAE, payload)
+
+
+@pytest.mark.parametrize("encoding", Encoding)
+def test_a_signature_is_checked_over_what_was_read_and_by_the_pinned_key(
+    encoding: Encoding,
+) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    spki = key.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    form, scheme, version = PAYLOAD_FORMS[encoding], Scheme.ECDSA_P256_SHA256, a_version(spki)
+    content = read(encoding, GOOD[encoding]).content
+    good = key.sign(GOOD[encoding], ec.ECDSA(hashes.SHA256()))
+    form.check(of(DIGEST), content, good, version=version, scheme=scheme)
+    other = key.sign(b"something else", ec.ECDSA(hashes.SHA256()))
+    with pytest.raises(SignatureInvalidError):
+        form.check(of(DIGEST), content, other, version=version, scheme=scheme)
+    with pytest.raises(SignatureInvalidError, match="is about"):
+        form.check(of(Digest("b" * 64)), content, good, version=version, scheme=scheme)
+    with pytest.raises(SignatureInvalidError):
+        form.check(of(DIGEST), content, good, version=version, scheme=Scheme.ECDSA_P384_SHA384)
+    assert len(form.value(good, scheme)) == 64 or form.value(good, scheme) == good
 
 
 @pytest.mark.parametrize(

@@ -240,6 +240,22 @@ def test_notation_is_told_why_not(
     assert (answer["errorCode"], says in answer["errorMessage"]) == (code, True)
 
 
+@pytest.mark.parametrize("text", [b"", b"[]", b"no JSON", b"[" * 99999])
+def test_what_is_no_request_of_notation_is_refused(text: bytes) -> None:
+    answer, errors = io.StringIO(), io.StringIO()
+    assert notation.run(["x", "describe-key"], io.BytesIO(text), answer, errors) == 1
+    assert "not a request" in json.loads(errors.getvalue())["errorMessage"]
+    assert answer.getvalue() == ""
+
+
+@pytest.mark.parametrize("program", ["sigstore-kms-sealwright", "notation-sealwright"])
+def test_whoever_starts_a_plugin_by_hand_is_told_whose_it_is(program: str) -> None:
+    done = subprocess.run([SCRIPTS / program], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "starts this program" in done.stderr
+    assert done.stdout == ""
+
+
 def test_notation_is_told_that_access_is_denied(
     plugin: Ask, as_role: Callable[[Role], None]
 ) -> None:
@@ -277,6 +293,14 @@ def test_the_installed_programs_sign_and_verify_by_the_running_product(
     assert ask("verifySignature", message, signature=signature) == {"verifySignature": {}}
     refused = ask("verifySignature", message + b" ", signature=signature)
     assert "by no version" in refused["errorMessage"]
+    described = subprocess.run(
+        [SCRIPTS / "notation-sealwright", "describe-key"],
+        input=b'{"contractVersion":"1.0","keyId":"release"}',
+        env=env,
+        capture_output=True,
+        check=True,
+    )
+    assert json.loads(described.stdout) == {"keyId": "release", "keySpec": "EC-256"}
     request = {
         "keyId": "release",
         "payload": base64.b64encode(GOOD[Encoding.NOTATION_COSE]).decode(),
