@@ -20,7 +20,7 @@ from service.bootstrap.formats import (
     signature_finders,
     signature_formats,
 )
-from service.bootstrap.log import build_log
+from service.bootstrap.log import build_log, build_witnessing
 from service.bootstrap.policy_file import PolicyFile
 from service.bootstrap.secrets import own_secret
 from service.bootstrap.settings import Settings, name_metrics_directory
@@ -106,6 +106,7 @@ APPROVALS_SECONDS = 5.0  # how late what has run out may be put on record; it co
 CERTIFICATES_SECONDS = 2.0  # how late a certificate that ends may show in the findings
 LOGS_SECONDS = 0.5  # how late the audit log may show what has happened
 RECONCILE_SECONDS = 10.0  # 20 lists each time: a hundred thousand a day
+WITNESSES_SECONDS = 1.0  # how late a checkpoint may be cosigned
 QUORUM_SECONDS = 10.0  # how late a change of the policy file may show in the findings
 
 
@@ -150,7 +151,7 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
         Fanout(REGISTRY_THREADS) for _ in range(5)
     )
     attachers = registry_attachers(registry, clock)
-    reads = ReadLog(store.log_reader)
+    reads = ReadLog(store.log_reader, store.cosignatures)
     log = build_log(settings, store, keyring, clock)
     timestamps = Timestamps(store.keys, keyring, store.audit, clock)
     configured = timestamp_config(settings)
@@ -301,6 +302,7 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
         [
             Chore("approvals", APPROVALS_SECONDS, operations.approvals.sweep),
             Chore("logs", LOGS_SECONDS, TendLogs(store.log_writer, log.extend)),
+            Chore("witnesses", WITNESSES_SECONDS, build_witnessing(settings, store, clock)),
             Chore("certificates", CERTIFICATES_SECONDS, watched),
             Chore("quorum", QUORUM_SECONDS, WatchQuorum(quorum, store.findings)),
         ],

@@ -12,6 +12,7 @@ from service.domain.errors import ConfigurationError
 from service.operations.credentials import make_first_admin
 from service.store import Store
 from service.store.migrate import upgrade
+from service.witnesses import load_witnesses
 
 
 def upgrade_database() -> None:
@@ -33,6 +34,11 @@ def check_configuration() -> list[str]:
             read_policy(settings.policy_file)
         except ConfigurationError as error:
             faults += (f"policy: {fault}" for fault in error.faults)
+    if settings.witnesses_file is not None:
+        try:
+            load_witnesses(settings.witnesses_file)
+        except ConfigurationError as error:
+            faults += (f"witnesses: {fault}" for fault in error.faults)
     try:
         registry_book(settings)
     except ConfigurationError as error:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from service.bootstrap.settings import Settings
 from service.domain.clock import Clock
+from service.operations.fanout import Fanout
 from service.operations.log import (
+    CollectCosignatures,
     ExtendLog,
     LogNames,
     ProveEntries,
@@ -14,7 +16,21 @@ from service.operations.log import (
 )
 from service.ports.hsm import Signer
 from service.store import Store
-from service.witnesses import CheckpointFiles
+from service.witnesses import CheckpointFiles, WitnessHTTP, load_witnesses
+
+
+def build_witnessing(settings: Settings, store: Store, clock: Clock) -> CollectCosignatures:
+    """Raises ConfigurationError: the witnesses file is wrong."""
+    file = settings.witnesses_file
+    witnesses = [] if file is None else [WitnessHTTP(one, clock) for one in load_witnesses(file)]
+    return CollectCosignatures(
+        witnesses,
+        store.log_reader,
+        store.cosignatures,
+        findings=store.findings,
+        fanout=Fanout(max(len(witnesses), 1)),
+        clock=clock,
+    )
 
 
 def build_log(settings: Settings, store: Store, signer: Signer, clock: Clock) -> SignatureLog:

@@ -46,6 +46,7 @@ class Settings:
     log_name: str | None
     """The NAME under which the transparency log signs its heads; None makes one up."""
     checkpoints_dir: Path
+    witnesses_file: Path | None
     hsm_call_seconds: float
     log_level: str
 
@@ -95,6 +96,7 @@ class Settings:
             metrics_dir=reader.path("SEALWRIGHT_METRICS_DIR") or state_dir / "metrics",
             log_name=reader.log_name(),
             checkpoints_dir=reader.path("SEALWRIGHT_CHECKPOINTS_DIR") or state_dir / "checkpoints",
+            witnesses_file=reader.path("SEALWRIGHT_WITNESSES_FILE"),
             hsm_call_seconds=reader.seconds("SEALWRIGHT_HSM_CALL_SECONDS", default=2.0, high=60.0),
             log_level=reader.choice("SEALWRIGHT_LOG_LEVEL", LOG_LEVELS, default="INFO"),
         )

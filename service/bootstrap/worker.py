@@ -14,6 +14,7 @@ from service.bootstrap.policy_file import read_policy
 from service.bootstrap.settings import Settings
 from service.bootstrap.timestamps import timestamp_config
 from service.web.logs import configure
+from service.witnesses import load_witnesses
 from service.worker import DRAIN_SECONDS, run_jobs, run_loop
 
 
@@ -49,5 +50,7 @@ def checked_files(settings: Settings) -> None:
     """
     if settings.policy_file is not None:
         read_policy(settings.policy_file)
+    if settings.witnesses_file is not None:
+        load_witnesses(settings.witnesses_file)
     registry_book(settings)
     timestamp_config(settings)

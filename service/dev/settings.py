@@ -18,6 +18,7 @@ _PASSED_ON: Final = frozenset(
         "SEALWRIGHT_LOG_LEVEL",
         "SEALWRIGHT_THREADS",
         "SEALWRIGHT_TIMESTAMPS_FILE",
+        "SEALWRIGHT_WITNESSES_FILE",
         "SEALWRIGHT_WORKERS",
     }
 )

@@ -45,17 +45,17 @@ from service.store.sql import any_of
 from service.translog.entries import audit_leaf
 
 _TREES: Final = TREES.where(log_trees.c.log == bindparam("log")).order_by(log_trees.c.started_at)
-_HEADS: Final = select(log_checkpoints, key_versions.c.public_key).join(
+HEADS: Final = select(log_checkpoints, key_versions.c.public_key).join(
     key_versions,
     (key_versions.c.key == log_checkpoints.c.key)
     & (key_versions.c.version == log_checkpoints.c.version),
 )
-_NEWEST: Final = _HEADS.join(
+_NEWEST: Final = HEADS.join(
     log_trees,
     (log_trees.c.tree_id == log_checkpoints.c.tree_id)
     & (log_trees.c.signed_size == log_checkpoints.c.size),
 ).where(log_trees.c.log == bindparam("log"), OPEN_TREE)
-_HEADS_OF: Final = _HEADS.where(
+_HEADS_OF: Final = HEADS.where(
     log_checkpoints.c.tree_id == bindparam("tree"), any_of(log_checkpoints.c.size, "sizes")
 )
 # A checkpoint counts for good unless its key was compromised before it was made.
@@ -181,7 +181,7 @@ _RECORDED: Final = (
     .limit(1)
 )
 _CHECKPOINTS: Final = (
-    _HEADS.where(
+    HEADS.where(
         log_checkpoints.c.tree_id == bindparam("tree"), log_checkpoints.c.size > bindparam("after")
     )
     .order_by(log_checkpoints.c.size)
@@ -221,7 +221,7 @@ class StoredLogReader:
         row = self._database.read(
             lambda connection: connection.execute(_NEWEST, {"log": log.value}).one_or_none()
         )
-        return None if row is None else _head_from(row)
+        return None if row is None else head_from(row)
 
     def trees(self, log: LogName) -> Sequence[Tree]:
         rows = self._database.read(
@@ -245,7 +245,7 @@ class StoredLogReader:
         rows = self._database.read(
             lambda connection: connection.execute(_CHECKPOINTS, values).all()
         )
-        return [_head_from(row) for row in rows]
+        return [head_from(row) for row in rows]
 
     def unaccounted(self, log: LogName) -> int:
         return self._database.read(
@@ -285,7 +285,7 @@ def _placed(
         mine = [row for row in rows if row.tree_id == tree]
         sizes = sorted({row.covered_by for row in mine if row.covered_by is not None})
         for head in connection.execute(_HEADS_OF, {"tree": tree, "sizes": sizes}):
-            heads[tree, head.size] = _head_from(head)
+            heads[tree, head.size] = head_from(head)
         positions = [row.position for row in mine]
         for kept in connection.execute(_PROMISES, {"tree": tree, "positions": positions}):
             # The first that was made, as it comes last.
@@ -312,7 +312,7 @@ def _placement(
     )
 
 
-def _head_from(row: Row[Any]) -> SignedHead:
+def head_from(row: Row[Any]) -> SignedHead:
     return SignedHead(
         tree_id=row.tree_id,
         size=row.size,

@@ -40,7 +40,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "r0013"
+HEAD: Final = "r0014"
 """The revision that this schema is; a test compares it with the newest migration."""
 
 metadata: Final = MetaData(
@@ -564,6 +564,18 @@ log_checkpoints: Final = Table(
     _text("note"),
     _text("rekor_note", null=True),
     ForeignKeyConstraint(["key", "version"], ["key_versions.key", "key_versions.version"]),
+    sqlite_with_rowid=False,
+)
+
+log_cosignatures: Final = Table(
+    "log_cosignatures",
+    metadata,
+    Column("tree_id", BigInteger, primary_key=True),
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("witness", Text, primary_key=True),
+    _text("line"),
+    _number("at"),
+    ForeignKeyConstraint(["tree_id", "size"], ["log_checkpoints.tree_id", "log_checkpoints.size"]),
     sqlite_with_rowid=False,
 )
 

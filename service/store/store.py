@@ -9,6 +9,7 @@ from service.store.audit import StoredAuditTrail
 from service.store.audit_search import StoredAuditSearch
 from service.store.certificate_book import StoredCertificateBook
 from service.store.certifications import StoredKeyCertifications
+from service.store.cosignatures import StoredCosignatures
 from service.store.credentials import StoredCredentialBook
 from service.store.cursors import StoredCursors
 from service.store.custody_record import StoredCustodyRecord
@@ -67,6 +68,7 @@ class Store:
         self.health: Final = StoredHealth(self._database)
         self.log_writer: Final = StoredLogWriter(self._database)
         self.log_reader: Final = StoredLogReader(self._database)
+        self.cosignatures: Final = StoredCosignatures(self._database)
         self.log_recovery: Final = StoredLogRecovery(self._database)
         self.audit_search: Final = StoredAuditSearch(self._database)
 

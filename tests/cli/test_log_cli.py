@@ -55,10 +55,10 @@ class Served:
     def __init__(self, store: Store, logs: SignatureLog) -> None:
         self.store = store
         self.logs = logs
-        self.reads = ReadLog(store.log_reader)
+        self.reads = ReadLog(store.log_reader, store.cosignatures)
         self.instead: dict[str, bytes] = {}
 
-    def checkpoint(self, log: LogName) -> str:
+    def checkpoint(self, log: LogName, *, cosigned: bool = False) -> str:
         told = self.instead.get("checkpoint")
         return self.reads.checkpoint(log) if told is None else told.decode()
 

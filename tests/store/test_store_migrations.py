@@ -183,6 +183,8 @@ def test_the_record_refuses_to_be_rewritten(store_url: str, store: Store, statem
         "UPDATE log_checkpoints SET note = ''",
         "DELETE FROM log_additions",
         "UPDATE log_additions SET kind = 'foreign'",
+        "DELETE FROM log_cosignatures",
+        "UPDATE log_cosignatures SET line = ''",
         "DELETE FROM log_promises",
         "UPDATE log_promises SET integrated_time = 1",
         "DELETE FROM log_trees",
@@ -203,6 +205,9 @@ def test_the_log_refuses_to_be_rewritten(store_url: str, store: Store, statement
     done = writer.integrate(log, owner="own", seconds=5, limit=1000)
     assert done is not None
     writer.publish(SignHeads(store.keys, signer)(done.tree), owner="own")
+    head = store.log_reader.newest(log)
+    assert head is not None
+    store.cosignatures.keep(head, {"a witness": "a line\n"})
     writer.promise(1, 0, log_key.versions[0], Promise(7, b"signature", b""))
     before = writer.tree(log), store.log_reader.newest(log)
     with pytest.raises(DBAPIError, match="append-only"):

@@ -12,6 +12,7 @@ from sqlalchemy.sql import ClauseElement
 
 from service.store import (
     completion,
+    cosignatures,
     idempotency,
     jobs,
     journal,
@@ -26,6 +27,7 @@ from service.store.sqlite import connect
 
 MODULES = (
     completion,
+    cosignatures,
     idempotency,
     jobs,
     journal,
@@ -43,7 +45,7 @@ BY_HAND = {
     "SIGNATURES",
     "QUEUED_SIGNATURES",
     "QUEUED_EVENTS",
-    "_HEADS",
+    "HEADS",
     "TREES",
     "_TREES",  # a log has had one tree, or a few
     "_RECORDED",  # asked for by foreign entries of our own keys alone, and said so there

@@ -60,7 +60,7 @@ def logs(stored: Store, tmp_path: Path) -> SignatureLog:
 
 @pytest.fixture
 def web(world: World, stored: Store, logs: SignatureLog) -> FlaskClient:
-    reads = ReadLog(stored.log_reader)
+    reads = ReadLog(stored.log_reader, stored.cosignatures)
     operations = replace(world.operations, log=reads, audit_log=ReadAuditLog(reads))
     return create_app(operations, version="1.2.3").test_client()
 

@@ -2,6 +2,7 @@
 
 from service.operations.log.at_registries import LoggedAtRegistries
 from service.operations.log.audit import SearchAudit
+from service.operations.log.cosign import CollectCosignatures
 from service.operations.log.extend import ExtendLog
 from service.operations.log.foreign import TakeEntries
 from service.operations.log.heads import SignHeads
@@ -17,6 +18,7 @@ from service.operations.log.tend import TendLogs
 from service.operations.log.trust import TrustedLogs
 
 __all__ = [
+    "CollectCosignatures",
     "Consistency",
     "ExtendLog",
     "Inclusion",

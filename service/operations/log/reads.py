@@ -15,6 +15,7 @@ from service.operations.decide import require_action
 from service.operations.log.proofs import nodes_of
 from service.policy.roles import Action
 from service.ports.log import LogReader
+from service.ports.witnesses import Cosignatures
 from service.translog.errors import MalformedError
 from service.translog.proofs import consistency_proof, inclusion_proof, tree_root
 from service.translog.tiles import Tile, bundle, width_at
@@ -41,10 +42,20 @@ class Consistency:
 @dataclass(frozen=True, slots=True)
 class ReadLog:
     reader: LogReader
+    cosignatures: Cosignatures
 
-    def checkpoint(self, log: LogName) -> str:
-        """Return the newest checkpoint. Raises NotFoundError before the first."""
-        return self._head(log).note
+    def checkpoint(self, log: LogName, *, cosigned: bool = False) -> str:
+        """Return the newest checkpoint, or the newest that a witness has cosigned.
+
+        Under the log's own signature stand the cosignatures that there are.
+
+        Raises:
+            NotFoundError: there is none yet.
+        """
+        head = self.cosignatures.newest(log) if cosigned else self._head(log)
+        if head is None:
+            raise NotFoundError(f"no witness has cosigned a checkpoint of the log {log} yet")
+        return head.note + "".join(self.cosignatures.lines(head.tree_id, head.size))
 
     def tile(self, log: LogName, path: str) -> bytes:
         """Return the tile or entry bundle at `tile/…`. Raises NotFoundError."""

@@ -12,6 +12,7 @@ from service.web import dump_log
 from service.web.responses import answer, text
 from service.web.routing import Answer, Call, Routes, in_json
 from service.web.schemas.log import (
+    CheckpointQuery,
     ConsistencyQuery,
     ConsistencySchema,
     InclusionQuery,
@@ -32,11 +33,13 @@ FOR_EVER: Final = {"Cache-Control": "public, max-age=31536000, immutable"}
     "/v1/log/checkpoint",
     summary="The newest checkpoint, a signed note (C2SP tlog-checkpoint)",
     public=True,
+    query=CheckpointQuery,
     answers={200: Answer("The checkpoint.", {PLAIN: None})},
-    errors=(errors.NotFoundError,),
+    errors=(errors.NotFoundError, errors.InvalidRequestError),
 )
 def show_checkpoint(call: Call) -> Response:
-    return text(call.operations.log.checkpoint(LOG), PLAIN, headers=FOR_A_MOMENT)
+    note = call.operations.log.checkpoint(LOG, cosigned=call.query()["cosigned"])
+    return text(note, PLAIN, headers=FOR_A_MOMENT)
 
 
 @routes.add(

@@ -23,6 +23,13 @@ class InclusionQuery(Schema):
     )
 
 
+class CheckpointQuery(Schema):
+    cosigned = fields.Boolean(
+        load_default=False,
+        metadata=about("Rather the newest that a witness has cosigned, older though it may be."),
+    )
+
+
 class ConsistencyQuery(Schema):
     old = Count(
         required=True,
