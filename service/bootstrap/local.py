@@ -46,7 +46,7 @@ def check_configuration() -> list[str]:
     try:
         timestamp_config(settings)
     except ConfigurationError as error:
-        faults += (f"timestamps: {fault}" for fault in error.faults)
+        faults += error.faults
     return faults
 
 

@@ -18,7 +18,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
-from asn1crypto import cms, core, parser, tsp, x509
+from asn1crypto import cms, core, tsp, x509
 
 from service.domain.keys import Algorithm, Scheme
 from service.domain.limits import MAX_TIMESTAMP_QUERY_BYTES
@@ -268,13 +268,6 @@ def token_of(answer: bytes) -> bytes:
 
 
 @lru_cache(maxsize=16)
-def granted(token: bytes) -> bytes:
-    """Return the DER reply that grants a token: what `token_of` takes apart."""
-    status: bytes = tsp.PKIStatusInfo({"status": "granted"}).dump()
-    answer: bytes = parser.emit(0, 1, core.Sequence.tag, status + token)
-    return answer
-
-
 def _signing_certificate(certificate: bytes) -> bytes:
     # SHA-256 is the default of ESSCertIDv2, and DER leaves defaults out.
     named = der.sequence(der.octets(_hash("sha256", certificate)))

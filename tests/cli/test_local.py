@@ -62,6 +62,13 @@ def test_the_configuration_is_checked_without_a_start(
     monkeypatch.setenv("SEALWRIGHT_WORKERS", "many")
     faults = shell("config", "check", "--json", role=None).json["faults"]
     assert [fault.partition(" ")[0] for fault in faults] == ["SEALWRIGHT_WORKERS", "registries:"]
+    (machine / "timestamps.yaml").write_text("authorities: [{name: example}]\n")
+    monkeypatch.setenv("SEALWRIGHT_TIMESTAMPS_FILE", str(machine / "timestamps.yaml"))
+    more = shell("config", "check", "--json", role=None).json["faults"]
+    assert [fault for fault in more if fault not in faults] == [
+        "SEALWRIGHT_TIMESTAMPS_FILE: authorities[0].url: missing",
+        "SEALWRIGHT_TIMESTAMPS_FILE: authorities[0].chain_file: missing",
+    ]
 
 
 def test_the_doctor_names_each_part_and_the_cure(shell: Shell, machine: Path) -> None:

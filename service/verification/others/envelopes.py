@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
-
-from cryptography import x509
+from datetime import datetime
 
 from service.domain.clock import rfc3339
 from service.domain.digests import Digest
@@ -22,11 +20,12 @@ from service.formats.notation.envelope import (
     parse_payload,
     to_der,
 )
-from service.formats.rfc3161 import granted
 from service.policy.trust import NotationTrust, RepositoryTrust
 from service.verification.certificate_rules import Use
 from service.verification.chains import Chain, ChainInvalidError, check_chain
 from service.verification.notation import form_of
+from service.verification.stamp_tokens import StampInvalidError
+from service.verification.stamps import TrustedAuthority, check_stamp
 
 
 def judge_envelope(
@@ -120,14 +119,11 @@ def _stamped(envelope: UnverifiedEnvelope, roots: Sequence[bytes]) -> datetime |
     """Return the time of the token over the signature, if it is by a trusted authority."""
     if envelope.unverified_timestamp is None or not roots:
         return None
-    # Imported here: most installations name no time stampers.
-    from service.verification.sigstore.reasons import RefusedError  # noqa: PLC0415
-    from service.verification.sigstore.roots import Authority, Between  # noqa: PLC0415
-    from service.verification.sigstore.timestamps import stamped_at  # noqa: PLC0415
-
-    always = Between(datetime(1970, 1, 1, tzinfo=UTC), None)
-    trusted = tuple(Authority((x509.load_der_x509_certificate(root),), always) for root in roots)
+    trusted = TrustedAuthority("one that the policy trusts", tuple(roots))
     try:
-        return stamped_at(granted(envelope.unverified_timestamp), envelope.signature, trusted)
-    except RefusedError:
+        stamp = check_stamp(
+            envelope.unverified_timestamp, envelope.signature, [trusted], nonce=None
+        )
+    except StampInvalidError:
         return None
+    return stamp.at
