@@ -141,6 +141,33 @@ def test_names_of_policies_are_their_own_and_every_fault_is_told() -> None:
     assert len(faults(document(without("name"), {**WHOLE, "our_keys": 1}, 3))) == 3
 
 
+KEYS = {
+    "no name": ({"public_key": KEY}, "must have name and public_key, and nothing else"),
+    "a number": ({"name": 7, "public_key": KEY}, "must be text"),
+    "no key": ({"name": "a", "public_key": "a"}, "not a public key"),
+}
+
+
+@pytest.mark.parametrize(("entry", "fault"), KEYS.values(), ids=KEYS.keys())
+def test_a_key_that_is_not_exactly_right_is_refused(entry: object, fault: str) -> None:
+    good = {"name": "a", "public_key": KEY}
+    trust = parse_policy({"trust": {"keys": [good]}}).trust
+    assert trust.named(trust.keys[0].key.der) is trust.keys[0]
+    assert trust.named(b"another") is None
+    (told,) = faults({"trust": {"keys": [entry]}})
+    assert fault in told
+    assert faults({"trust": {"keys": [good, good]}}) == ["trust.keys names a key twice"]
+
+
+def test_a_policy_may_trust_an_identity_under_the_public_root() -> None:
+    trust = parse_policy(document(without("trusted_root"))).trust
+    assert trust.policies[0].trusted_root is None
+    stamped = {key: value for key, value in WHOLE["notation"].items() if key != "time_roots"}
+    (policy,) = parse_policy(document({**WHOLE, "notation": stamped})).trust.policies
+    assert policy.notation is not None
+    assert policy.notation.time_roots == ()
+
+
 def test_everybody_under_a_root_may_be_trusted() -> None:
     trust = parse_policy(document(with_notation(identities=["*"]))).trust
     (policy,) = trust.policies

@@ -172,22 +172,23 @@ class Authority:
         names: Sequence[x509.GeneralName],
         issuer: str | None,
         issuer_v1: str | None = None,
+        raw_issuer: bytes | None = None,
         start: datetime = MOMENT - timedelta(minutes=1),
         minutes: int = 10,
         usages: Sequence[x509.ObjectIdentifier] = (ExtendedKeyUsageOID.CODE_SIGNING,),
         ct_logs: Sequence[CTLog] = (),
     ) -> x509.Certificate:
         """A short-lived certificate as Fulcio issues it, seen by these CT logs."""
-        builder = (
-            self._builder(x509.Name([]), key, start, start + timedelta(minutes=minutes))
-            .add_extension(_usage(ca=False), critical=True)
-            .add_extension(x509.SubjectAlternativeName(names), critical=True)
-        )
+        builder = self._builder(
+            x509.Name([]), key, start, start + timedelta(minutes=minutes)
+        ).add_extension(_usage(ca=False), critical=True)
+        if names:
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=True)
         if usages:
             builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
-        if issuer is not None:
+        if issuer is not None or raw_issuer is not None:
             oid = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.8")
-            value = x509.UnrecognizedExtension(oid, _utf8(issuer))
+            value = x509.UnrecognizedExtension(oid, raw_issuer or _utf8(issuer or ""))
             builder = builder.add_extension(value, critical=False)
         if issuer_v1 is not None:
             oid = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.1")
@@ -226,6 +227,8 @@ class CTLog:
     )
     extensions: bytes = b""
     damage: bool = False
+    hashing: int = 4
+    """SHA-256, in TLS's numbers."""
 
     def sct(
         self, certificate: x509.Certificate, issuer: ec.EllipticCurvePrivateKey, at: datetime
@@ -246,7 +249,7 @@ class CTLog:
             + hashlib.sha256(spki(self.key)).digest()
             + struct.pack("!QH", milliseconds, len(self.extensions))
             + self.extensions
-            + b"\x04\x03"
+            + bytes([self.hashing, 3])
             + struct.pack("!H", len(signature))
             + signature
         )

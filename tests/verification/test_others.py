@@ -324,6 +324,7 @@ def envelope(
     kind: str = "jws",
     target: Descriptor = TARGET,
     key: ec.EllipticCurvePrivateKey = SPECS[0].key,
+    chain: tuple[bytes, ...] = CHAIN,
     expiry: datetime | None = None,
     stamp: datetime | None = None,
 ) -> bytes:
@@ -333,7 +334,7 @@ def envelope(
     message = make(target_payload(target), scheme=SCHEME, at=chains.NOW, expiry=expiry)
     raw = to_raw(SCHEME, key.sign(message, ec.ECDSA(hashes.SHA256())))
     token = None if stamp is None else token_of(OURS.stamp(raw, at=stamp))
-    return seal(message, raw, CHAIN, timestamp=token)
+    return seal(message, raw, chain, timestamp=token)
 
 
 def judge_envelope(
@@ -373,6 +374,7 @@ def test_a_notation_signature_is_refused_for_each_part() -> None:
     assert code(elsewhere) is ReasonCode.WRONG_DIGEST
     stranger = envelope(key=ec.generate_private_key(ec.SECP256R1()))
     assert code(stranger) is ReasonCode.CERTIFICATE_CHAIN_INVALID
+    assert code(envelope(chain=CHAIN[:-1])) is ReasonCode.CERTIFICATE_CHAIN_INVALID
     assert code(envelope(expiry=chains.NOW)) is ReasonCode.SIGNATURE_EXPIRED
     assert code(b"{}") is ReasonCode.ENVELOPE_MALFORMED
 

@@ -24,9 +24,13 @@ from hypothesis import strategies as st
 
 from service.verification.sigstore import documents, library
 from service.verification.sigstore.artifacts import Artifact
-from service.verification.sigstore.certificates import Identity
+from service.verification.sigstore.certificates import (
+    Identity,
+    issuer_of,
+    names_of,
+)
 from service.verification.sigstore.judge import Judgement, judge_bundle
-from service.verification.sigstore.keys import VerifyingKey
+from service.verification.sigstore.keys import VerifyingKey, WrongSignatureError
 from service.verification.sigstore.reasons import Refusal, RefusedError
 from service.verification.sigstore.roots import parse_root, public_root
 from tests.support.sigstore import (
@@ -57,6 +61,7 @@ OURS = Instance()
 OTHER = Instance()
 WHO = Identity(NAME, ISSUER)
 KEY = a_key()
+ED25519 = a_key("ed25519")
 PEM, DER = Encoding.PEM, Encoding.DER
 V1 = "application/vnd.dev.sigstore.bundle+json;version=0.1"
 V2 = "application/vnd.dev.sigstore.bundle+json;version=0.2"
@@ -192,6 +197,42 @@ def test_keys_that_nobody_should_sign_with_are_refused() -> None:
     assert refusal(bundle) is Refusal.CERTIFICATE_MALFORMED
 
 
+def test_an_entry_of_a_kind_that_nobody_knows_is_refused_without_a_promise_too() -> None:
+    bundle = OURS.bundle(CONTENT, key=KEY, by_key=True, promise=False)
+
+    def of_another_kind(body: Document) -> None:
+        body["kind"] = "jar"
+
+    other = changed(bundle, with_body(of_another_kind))
+    first_entry(other)["kindVersion"]["kind"] = "jar"
+    assert refusal(other, by=verifying()) is Refusal.LOG_ENTRY_MISMATCHED
+
+
+def test_an_ed25519_key_signs_messages_and_no_digests() -> None:
+    key = VerifyingKey.parse_pem(pem(ED25519))
+    key.verify(CONTENT, sign(ED25519, CONTENT))
+    for wrong in (
+        lambda: key.verify(CONTENT + b"x", sign(ED25519, CONTENT)),
+        lambda: key.verify_digest(ARTIFACT.digests, sign(ED25519, ARTIFACT.sha256)),
+    ):
+        with pytest.raises(WrongSignatureError):
+            wrong()
+
+
+def test_the_name_of_an_issuer_that_is_not_der_is_nobodys() -> None:
+    leaf = OURS.certificate(KEY, issuer=None, issuer_v1=ISSUER)
+    assert issuer_of(leaf) == ISSUER
+    assert issuer_of(OURS.certificate(KEY, issuer=None, raw_issuer=b"\x0c\x05a")) == ""
+    assert names_of(OURS.certificate(KEY, names=[])) == frozenset()
+
+
+def test_the_library_is_not_asked_about_a_certificate_without_names() -> None:
+    root = parse_root(json.dumps(OURS.trusted_root()).encode())
+    parsed = documents.parse(json.dumps(OURS.bundle(CONTENT)).encode())
+    assert library.knows(parsed, OURS.certificate(KEY), root, [])
+    assert not library.knows(parsed, OURS.certificate(KEY, names=[]), root, [])
+
+
 def test_a_stamper_without_a_root_above_it_vouches_for_nothing() -> None:
     def without_root(root: Document) -> None:
         del root["timestampAuthorities"][0]["certChain"]["certificates"][1]
@@ -313,6 +354,14 @@ ANY: dict[str, tuple[Change, Refusal]] = {
         Refusal.BUNDLE_MALFORMED,
     ),
     "with an unknown member": (set_at("more")({"a": 1}), Refusal.BUNDLE_MALFORMED),
+    "with more entries than any bundle": (
+        lambda b: material(b).update(tlogEntries=[first_entry(b)] * 33),
+        Refusal.BUNDLE_MALFORMED,
+    ),
+    "with neither message nor envelope": (
+        lambda b: [b.pop(name, None) for name in ("messageSignature", "dsseEnvelope")],
+        Refusal.BUNDLE_MALFORMED,
+    ),
     "without any material": (set_at("verificationMaterial")({}), Refusal.BUNDLE_MALFORMED),
     "with key and certificate": (
         set_at("verificationMaterial", "publicKey")({"hint": "a"}),
@@ -401,6 +450,13 @@ PROMISED: dict[str, tuple[Change, Refusal]] = {
     "with another kind": (
         set_at(*ENTRY, "kindVersion", "kind")("dsse"),
         Refusal.LOG_ENTRY_MISMATCHED,
+    ),
+    "with an entry of a kind that nobody knows": (
+        lambda b: [
+            with_body(lambda body: body.update(kind="jar"))(b),
+            first_entry(b)["kindVersion"].update(kind="jar"),
+        ],
+        Refusal.PROMISE_INVALID,
     ),
     "with an entry about another hash": (
         with_body(lambda b: b["spec"]["data"]["hash"].update(value="ab" * 32)),
@@ -568,6 +624,12 @@ def test_what_is_wrong_in_a_stamped_bundle_has_its_own_reason(
     stamped: Document, change: Change, reason: Refusal
 ) -> None:
     assert refusal(changed(stamped, change)) is reason
+
+
+def test_a_message_need_not_tell_its_digest(promised: Document) -> None:
+    silent = changed(promised, set_at("messageSignature", "messageDigest")(None))
+    judge(silent)
+    assert refusal(silent, artifact=Artifact.of_digest(bytes(32))) is Refusal.SIGNATURE_INVALID
 
 
 def test_a_bad_timestamp_is_refused_even_beside_a_good_promise(promised: Document) -> None:
@@ -745,6 +807,11 @@ CERTIFICATES: dict[str, tuple[Document, Refusal]] = {
         {"ct_logs": [CTLog(OURS.ct_log.key, damage=True)]},
         Refusal.CERTIFICATE_TIMESTAMP_INVALID,
     ),
+    "whose CT log signs otherwise": (
+        {"ct_logs": [CTLog(OURS.ct_log.key, hashing=5)]},
+        Refusal.CERTIFICATE_TIMESTAMP_INVALID,
+    ),
+    "for nobody": ({"names": []}, Refusal.CERTIFICATE_UNTRUSTED),
     "that was seen twice": (
         {"ct_logs": [OURS.ct_log, OURS.ct_log]},
         Refusal.CERTIFICATE_TIMESTAMP_INVALID,

@@ -16,7 +16,7 @@ from service.domain.errors import ConfigurationError
 from service.domain.keys import KeyVersion
 from service.domain.verdicts import Reason, ReasonCode, SignatureVerdict
 from service.policy.trust import RepositoryTrust, TrustPolicy
-from service.verification import bundle, notation
+from service.verification import bundle
 from service.verification.cosign import UnverifiedLayer
 from service.verification.others import keyless
 from service.verification.others.bundles import judge_bundle
@@ -46,16 +46,13 @@ class Others:
         """Judge a manifest that refers to an image, and is not by one of our keys."""
         if found.verdict is None or found.signer is not None:
             return found
-        match format_name:
-            case bundle.FORMAT:
-                verdict = judge_bundle(content, subject, found=found.verdict, policy=self.policy)
-            case notation.FORMAT:
-                now = self.clock.now()
-                verdict = judge_envelope(
-                    content, subject, found=found.verdict, policy=self.policy, now=now
-                )
-            case _:
-                verdict = found.verdict
+        if format_name == bundle.FORMAT:
+            verdict = judge_bundle(content, subject, found=found.verdict, policy=self.policy)
+        else:
+            now = self.clock.now()
+            verdict = judge_envelope(
+                content, subject, found=found.verdict, policy=self.policy, now=now
+            )
         return replace(found, verdict=None if verdict is None else self._named(verdict))
 
     def _named(self, verdict: SignatureVerdict) -> SignatureVerdict:
