@@ -67,6 +67,18 @@ def test_the_token_is_made_once_and_the_second_run_changes_nothing(tree: Path) -
         assert pin not in first.stdout + first.stderr + second.stdout + second.stderr
 
 
+def test_no_pin_stands_in_an_argument_list(tree: Path) -> None:
+    # Every command with its arguments, those of the first and of a later run.
+    runs = [run("sh", "-x", tree / "softhsm-setup.sh", tree / "state") for _ in range(2)]
+    for each in runs:
+        assert each.returncode == 0, each.stderr
+        assert "service.keyring.provision --module" in each.stderr
+        for name in ("user.pin", "so.pin"):
+            file = tree / "state" / name
+            assert str(file) in each.stderr
+            assert file.read_text() not in each.stderr
+
+
 def test_the_token_that_was_made_is_the_one_that_the_settings_name(tree: Path) -> None:
     assert run(tree / "softhsm-setup.sh", tree / "state").returncode == 0
     env = settings(tree / "state" / "token.env")
