@@ -62,7 +62,7 @@ class Replays:
         if all(item.error is not None and item.error.retryable for item in results):
             self.ledger.release(held)
         else:
-            self.ledger.finish(held, dump_items(results))
+            self.ledger.finish(held, _kept(held, results))
 
     def earlier(self, held: IdempotentRequest | None, size: int) -> Mapping[int, SignedItem]:
         """Return the items that succeeded or failed for good in an earlier run, by index."""
@@ -75,6 +75,21 @@ class Replays:
         }
 
 
+def _kept(held: IdempotentRequest, results: Sequence[SignedItem]) -> bytes:
+    """Return what is kept: an end for good stays, even where today's policy denied the answer."""
+    earlier = json.loads(held.results) if held.results is not None else []
+    entries = [_entry(item) for item in results]
+    for index, before in enumerate(earlier[: len(entries)]):
+        if not _is_retryable(before):
+            entries[index] = before
+    return _dumped(entries)
+
+
+def _is_retryable(entry: Mapping[str, Any]) -> bool:
+    error = _error(entry["error"])
+    return (error is not None and error.retryable) or any(map(_is_retryable, entry["children"]))
+
+
 def load_items(kept: bytes, outbox: Outbox) -> Sequence[SignedItem]:
     """Return items as `dump_items` kept them, with their attachments as they are now."""
     entries = json.loads(kept)
@@ -85,7 +100,11 @@ def load_items(kept: bytes, outbox: Outbox) -> Sequence[SignedItem]:
 
 def dump_items(items: Iterable[SignedItem]) -> bytes:
     """Keep items by the ids of their signatures, which are on record."""
-    return json.dumps([_entry(item) for item in items], separators=(",", ":")).encode()
+    return _dumped([_entry(item) for item in items])
+
+
+def _dumped(entries: Sequence[Mapping[str, Any]]) -> bytes:
+    return json.dumps(entries, separators=(",", ":")).encode()
 
 
 def _entry(item: SignedItem) -> dict[str, Any]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
+import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import urllib3
 
 from service.domain.digests import Digest
-from tests.support.product import Product
+from tests.support.product import Answer, Product
 from tests.support.registry import OCI_MANIFEST
 
 
@@ -287,6 +289,42 @@ def test_a_repeated_idempotency_key_gives_the_same_answer_and_signs_once(
     assert ids[0] == ids[1]
     other = product.sign(image, idempotency_key=key)
     assert (other.status, other.body["code"]) == (422, "idempotency-key-reused")
+
+
+def test_a_replay_is_authorised_again_by_the_policy_of_now(product: Product) -> None:
+    _, image, _ = fresh(product)
+    key = uuid.uuid4().hex
+    first = product.sign(image, idempotency_key=key)
+    assert first.status == 201
+    policy = product.state / "policy.yaml"
+    before = policy.read_text()
+    closed = json.loads(before)
+    closed["signing"]["repositories"] = ["elsewhere.example/**"]
+    try:
+        policy.write_text(json.dumps(closed))
+        # Each worker reads the file again within a second.
+        refused = eventually(lambda: product.sign(image, idempotency_key=key), 403)
+        assert refused.body["code"] == "policy-denied"
+    finally:
+        policy.write_text(before)
+    # The refusal is none of the results that are kept: what was made is answered again.
+    again = eventually(lambda: product.sign(image, idempotency_key=key), 201)
+    assert again.body["results"][0]["signatures"] == first.body["results"][0]["signatures"]
+    # Others are about to sign, by both workers.
+    eventually(lambda: product.sign(image, attach=False), 201, times=20)
+
+
+def eventually(ask: Callable[[], Answer], status: int, *, times: int = 1) -> Answer:
+    """Ask until the answer has the status so often in a row."""
+    deadline = time.monotonic() + 60
+    seen = 0
+    while True:
+        answer = ask()
+        seen = seen + 1 if answer.status == status else 0
+        if seen >= times:
+            return answer
+        assert time.monotonic() < deadline, answer
+        time.sleep(0.05)
 
 
 def test_a_retry_tries_again_only_what_may_succeed(product: Product) -> None:
