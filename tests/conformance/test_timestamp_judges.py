@@ -28,11 +28,13 @@ from service.domain.signing import Referrer, Signature, Statement, Timestamp
 from service.formats.artifacts import artifact_of
 from service.formats.referrerlist import add_referrers, fallback_tag
 from service.formats.rfc3161 import query
+from tests.conformance.test_attestation_judges import attest
 from tests.conformance.test_trust_files import certify, export, judge_notation
 from tests.support import chains
 from tests.support.authorities import UnsafeAuthority
 from tests.support.cosign import Cosign
 from tests.support.openssl_tsa import OpenSSLAuthority
+from tests.support.predicates import SLSA, provenance
 from tests.support.product import Product, start_dev, stop_dev
 from tests.support.scripted_http import ScriptedServer
 
@@ -234,6 +236,30 @@ def test_cosign_takes_stamp_and_log_together(
         (cosign.home / "unlogged.json").write_text(json.dumps(unlogged))
         other = ("--trusted-root", "unlogged.json", image)
         assert cosign.run("verify", *words, *other).returncode != 0
+
+
+def test_cosign_takes_the_stamps_of_attestations(
+    bench: Bench, both_cosigns: list[Cosign], tmp_path: Path
+) -> None:
+    product, place = bench.product, f"stamps/{uuid.uuid4().hex[:12]}"
+    digest = product.images.push_image(place, "1.0", FILES)
+    image = f"{product.registry}/{place}@{digest}"
+    attest(product, image, SLSA, provenance())
+    trust = export(product, tmp_path / "build", "build")
+    unstamped = json.loads((trust / "trusted_root.json").read_text()) | {"timestampAuthorities": []}
+    (tmp_path / "unstamped.json").write_text(json.dumps(unstamped))
+    for cosign in both_cosigns:
+        for root, accepted in (
+            (trust / "trusted_root.json", True),
+            (tmp_path / "unstamped.json", False),
+        ):
+            form = ("--new-bundle-format",) if cosign.is_older else ()
+            done = cosign.run(
+                *("verify-attestation", *form, "--type", "slsaprovenance1"),
+                *("--key", str(trust / "cosign.pub"), "--trusted-root", str(root)),
+                *("--use-signed-timestamps", "--allow-http-registry", image),
+            )
+            assert (done.returncode == 0) is accepted, (cosign.program, done.stderr)
 
 
 def demanding(trust: Path, place: Path, when: str, *, stores: list[str] | None = None) -> Path:

@@ -18,10 +18,14 @@ from service.domain.verdicts import ReasonCode
 from service.formats.notation import cose, jws
 from service.formats.notation.envelope import target_payload, to_raw
 from service.formats.notation.form import ARTIFACT_TYPE
+from service.operations.proofs import StampedProofs
 from service.ports.proofs import ProvenTime, VerifiedSignature
 from service.verification.notation import NotationJudge
 from service.verification.referrers import Judged, UnverifiedReferrer
+from service.verification.stamp_tokens import token_in
+from service.verification.stamps import TrustedAuthority
 from tests.support import chains
+from tests.support.authorities import UnsafeAuthority
 
 NOW = chains.NOW
 IMAGE = Descriptor("application/vnd.oci.image.manifest.v1+json", Digest("c" * 64), 401)
@@ -72,13 +76,18 @@ def envelope(
     chain: Sequence[bytes] = CHAIN,
     key: ec.EllipticCurvePrivateKey = KEY,
     expiry: datetime | None = None,
+    stamped_by: UnsafeAuthority | None = None,
+    stamped: bytes | None = None,
 ) -> bytes:
     make, seal = (
         (jws.signing_input, jws.envelope) if kind == "jws" else (cose.to_be_signed, cose.envelope)
     )
     message = make(target_payload(image), scheme=SCHEME, at=NOW, expiry=expiry)
     raw = to_raw(SCHEME, key.sign(message, ec.ECDSA(hashes.SHA256())))
-    return seal(message, raw, chain)
+    if stamped_by is None:
+        return seal(message, raw, chain)
+    reply = stamped_by.over(raw if stamped is None else stamped)
+    return seal(message, raw, chain, timestamp=token_in(reply))
 
 
 def judged(
@@ -189,3 +198,49 @@ def test_a_manifest_that_holds_no_envelope_is_told_without_fetching(
     assert isinstance(found, Judged)
     assert found.verdict is not None
     assert found.verdict.reason.code is ReasonCode.ENVELOPE_MALFORMED
+
+
+LATER = NOW + 6 * chains.YEAR  # every certificate has ended
+AUTHORITY = UnsafeAuthority(at=NOW)
+
+
+@KINDS
+@pytest.mark.parametrize(
+    ("change", "stands"),
+    [
+        pytest.param({}, True, id="stamped-in-time"),
+        pytest.param({"stamped_by": None}, False, id="not-stamped"),
+        pytest.param({"stamped": b"another signature"}, False, id="over-something-else"),
+        pytest.param(
+            {
+                "stamped_by": UnsafeAuthority(
+                    at=NOW, specs=chains.with_change(AUTHORITY.specs, 2, number=88)
+                )
+            },
+            False,
+            id="by-somebody-else",
+        ),
+        pytest.param(
+            {
+                "stamped_by": UnsafeAuthority(
+                    at=NOW + chains.YEAR + timedelta(days=1),
+                    specs=chains.with_change(AUTHORITY.specs, 0, end=NOW + 2 * chains.YEAR),
+                )
+            },
+            False,
+            id="stamped-too-late",
+        ),
+    ],
+)
+def test_a_stamp_lets_a_signature_outlive_its_certificates(
+    kind: str, change: dict[str, Any], stands: bool
+) -> None:
+    content = envelope(kind=kind, **{"stamped_by": AUTHORITY, **change})
+    proofs = StampedProofs(lambda: [TrustedAuthority("test", (AUTHORITY.root,))])
+    judge = NotationJudge(proofs, Clock(LATER))
+    verdict = judge.judge(content, subject=IMAGE.digest, keys=[VERSION]).verdict
+    assert verdict is not None
+    code = ReasonCode.SIGNATURE_VALID if stands else ReasonCode.CERTIFICATE_EXPIRED
+    assert (verdict.stands, verdict.reason.code) == (stands, code)
+    # While the certificates are good nobody asks for a stamp.
+    assert judged(content) == (True, ReasonCode.SIGNATURE_VALID)
