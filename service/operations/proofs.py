@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from service.domain.keys import KeyVersion, Purpose
 from service.domain.public_keys import public_key
-from service.ports.proofs import ProofsOfTime, ProvenTime, VerifiedSignature
+from service.ports.proofs import ProofsOfTime, ProvenTime, TellsDoubts, VerifiedSignature
 from service.ports.store import KeyCatalog, SigningJournal
 from service.verification.promises import PromiseInvalidError, check_promise
 from service.verification.stamp_tokens import StampInvalidError
-from service.verification.stamps import TrustedAuthority, check_stamp
+from service.verification.stamps import Stamp, TrustedAuthority, check_stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +46,24 @@ class StampedProofs:
     authorities: Callable[[], Sequence[TrustedAuthority]]
 
     def earliest(self, made: VerifiedSignature) -> ProvenTime | None:
+        stamps = [one for one in self._judged(made) if isinstance(one, Stamp)]
+        proven = [ProvenTime(one.at, f"a time stamp of {one.authority}") for one in stamps]
+        return min(proven, key=lambda one: one.moment, default=None)
+
+    def doubts(self, made: VerifiedSignature) -> Sequence[str]:
+        return [f"its time stamp: {one}" for one in self._judged(made) if isinstance(one, str)]
+
+    def _judged(self, made: VerifiedSignature) -> Sequence[Stamp | str]:
+        """Return each stamp that is good, and what is wrong with each other one."""
         evidence = made.evidence
-        if not evidence.unverified_stamps:
-            return None
-        authorities = self.authorities()
-        proven = []
+        authorities = self.authorities() if evidence.unverified_stamps else ()
+        judged: list[Stamp | str] = []
         for token in evidence.unverified_stamps:
             try:
-                stamp = check_stamp(token, evidence.stamped, authorities, nonce=None)
-            except StampInvalidError:
-                continue
-            proven.append(ProvenTime(stamp.at, f"a time stamp of {stamp.authority}"))
-        return min(proven, key=lambda one: one.moment, default=None)
+                judged.append(check_stamp(token, evidence.stamped, authorities, nonce=None))
+            except StampInvalidError as error:
+                judged.append(str(error))
+        return judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +73,26 @@ class PromisedProofs:
     keys: KeyCatalog
 
     def earliest(self, made: VerifiedSignature) -> ProvenTime | None:
+        moments = [one for one in self._judged(made) if isinstance(one, datetime)]
+        return ProvenTime(min(moments), "the transparency log") if moments else None
+
+    def doubts(self, made: VerifiedSignature) -> Sequence[str]:
+        return [one for one in self._judged(made) if isinstance(one, str)]
+
+    def _judged(self, made: VerifiedSignature) -> Sequence[datetime | str]:
+        """Return the time of each promise that is good, and what is wrong with each other one."""
         evidence = made.evidence
         if not evidence.unverified_promises:
-            return None
+            return ()
         # Who holds a key that was compromised can promise any time.
         logs = [v for v in self.keys.trusted_by_purpose(Purpose.LOG) if v.trusted]
-        proven = []
+        judged: list[datetime | str] = []
         for promise in evidence.unverified_promises:
             try:
-                moment = check_promise(promise, evidence.bodies, logs)
-            except PromiseInvalidError:
-                continue
-            proven.append(ProvenTime(moment, "the transparency log"))
-        return min(proven, key=lambda one: one.moment, default=None)
+                judged.append(check_promise(promise, evidence.bodies, logs))
+            except PromiseInvalidError as error:
+                judged.append(str(error))
+        return judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +104,10 @@ class AnyProof:
     def earliest(self, made: VerifiedSignature) -> ProvenTime | None:
         proven = [found for kind in self.kinds if (found := kind.earliest(made)) is not None]
         return min(proven, key=lambda one: one.moment, default=None)
+
+    def doubts(self, made: VerifiedSignature) -> Sequence[str]:
+        able = [kind for kind in self.kinds if isinstance(kind, TellsDoubts)]
+        return [doubt for kind in able for doubt in kind.doubts(made)]
 
 
 def own_authority(versions: Sequence[KeyVersion]) -> TrustedAuthority:

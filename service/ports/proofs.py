@@ -6,9 +6,10 @@ the private key could have made later.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from service.domain.digests import Digest
 from service.domain.keys import KeyVersion
@@ -67,3 +68,10 @@ class ProofsOfTime(Protocol):
             StoreUnavailableError: could not check, which is no no.
         """
         ...
+
+
+@runtime_checkable
+class TellsDoubts(Protocol):
+    """Optional: proofs that can say why what lies beside a signature proves nothing."""
+
+    def doubts(self, made: VerifiedSignature) -> Sequence[str]: ...

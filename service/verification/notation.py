@@ -28,7 +28,7 @@ from service.verification.certificate_rules import Use
 from service.verification.chains import ChainInvalidError, check_chain
 from service.verification.referrers import Judged, UnverifiedReferrer
 from service.verification.signers import signer_of
-from service.verification.trust import trust
+from service.verification.trust import doubted, trust
 
 FORMAT: Final = JWS.name
 _JSON: Final = b"{"
@@ -109,7 +109,7 @@ class NotationJudge:
             if proven is None or not chain.not_before <= proven.moment <= chain.not_after:
                 text = (
                     f"the certificates were valid from {rfc3339(chain.not_before)} to "
-                    f"{rfc3339(chain.not_after)}, and nothing proves that it was made then"
+                    f"{rfc3339(chain.not_after)}, and nothing proves that it was made then{doubted(self._proofs, made)}"
                 )
                 return Reason(ReasonCode.CERTIFICATE_EXPIRED, text)
         return trust(made, purpose=Purpose.IMAGE, proofs=self._proofs)

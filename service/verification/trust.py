@@ -10,7 +10,7 @@ from __future__ import annotations
 from service.domain.clock import rfc3339
 from service.domain.keys import Purpose
 from service.domain.verdicts import Reason, ReasonCode
-from service.ports.proofs import ProofsOfTime, VerifiedSignature
+from service.ports.proofs import ProofsOfTime, TellsDoubts, VerifiedSignature
 
 
 def trust(made: VerifiedSignature, *, purpose: Purpose, proofs: ProofsOfTime) -> Reason:
@@ -31,9 +31,15 @@ def trust(made: VerifiedSignature, *, purpose: Purpose, proofs: ProofsOfTime) ->
     when = f"{name} is compromised since {rfc3339(since)}"
     proven = proofs.earliest(made)
     if proven is None:
-        text = f"{when}, and nothing proves that the signature is older"
+        text = f"{when}, and nothing proves that the signature is older{doubted(proofs, made)}"
         return Reason(ReasonCode.KEY_COMPROMISED, text)
     told = f"{proven.by} has it at {rfc3339(proven.moment)}"
     if proven.moment < since:
         return Reason(ReasonCode.SIGNATURE_VALID, f"verifies under {name}; {when}, and {told}")
     return Reason(ReasonCode.KEY_COMPROMISED, f"{when}, and {told}")
+
+
+def doubted(proofs: ProofsOfTime, made: VerifiedSignature) -> str:
+    """Return, in brackets, why what lies beside a signature proves no time; empty if nothing does."""
+    doubts = proofs.doubts(made) if isinstance(proofs, TellsDoubts) else ()
+    return f" ({'; '.join(doubts)})" if doubts else ""
