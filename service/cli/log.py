@@ -32,6 +32,9 @@ def log() -> None:
     help="Verify a file of `log prove` instead, offline: nothing is asked, --key is needed.",
 )
 @click.option("--name", metavar="NAME", help="The NAME that the log must have.")
+@click.option(
+    "--tree", metavar="NAME", help="Verify the log of this NAME, closed though it may be."
+)
 @mirror_option
 @click.option("--store", is_flag=True, help="Derive everything anew from the store (local).")
 @as_json
@@ -41,6 +44,7 @@ def verify(
     key_files: tuple[Path, ...],
     proof: Path | None,
     name: str | None,
+    tree: str | None,
     mirror: Path | None,
     store: bool,
     json_wanted: bool,
@@ -53,8 +57,10 @@ def verify(
         if proof is not None:
             told = _verify_proof(proof, key_files, name)
         else:
-            view = LogView(client(), audit=audit, keys=keys_from(key_files), mirror=mirror)
-            told = view.verify(name)
+            view = LogView(
+                client(), audit=audit, keys=keys_from(key_files), mirror=mirror, tree=tree
+            )
+            told = view.verify(name or tree)
     except (TranslogError, SignatureInvalidError) as error:
         refuse(str(error), json_wanted=json_wanted)
     if json_wanted:

@@ -33,6 +33,8 @@ class LogView:
     audit: bool
     keys: Sequence[bytes]
     mirror: Path | None = None
+    tree: str | None = None
+    """The NAME of a log that may be closed; None for the one that grows."""
     """Where every file that is fetched is kept, as `log recover --tiles` reads them."""
 
     def verify(self, name: str | None) -> dict[str, object]:
@@ -109,7 +111,8 @@ class LogView:
         return self._get(tile.path())
 
     def _get(self, path: str) -> bytes:
-        content = self.service.log_file(path, audit=self.audit)
+        within = path if self.tree is None else f"trees/{self.tree}/{path}"
+        content = self.service.log_file(within, audit=self.audit)
         if self.mirror is not None:
             file = self.mirror / path
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -97,6 +97,10 @@ class LogReader(Protocol):
         """Return the newest checkpoint of the open tree."""
         ...
 
+    def head(self, tree_id: int, size: int) -> SignedHead | None:
+        """Return the checkpoint of a tree, closed or not, over exactly so many entries."""
+        ...
+
     def trees(self, log: LogName) -> Sequence[Tree]:
         """Return every tree that the log has had, closed ones too, the oldest first."""
         ...

@@ -223,6 +223,11 @@ class StoredLogReader:
         )
         return None if row is None else head_from(row)
 
+    def head(self, tree_id: int, size: int) -> SignedHead | None:
+        values = {"tree": tree_id, "sizes": [size]}
+        row = self._database.read(lambda c: c.execute(_HEADS_OF, values).one_or_none())
+        return None if row is None else head_from(row)
+
     def trees(self, log: LogName) -> Sequence[Tree]:
         rows = self._database.read(
             lambda connection: connection.execute(_TREES, {"log": log.value}).all()

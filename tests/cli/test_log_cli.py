@@ -58,13 +58,13 @@ class Served:
         self.reads = ReadLog(store.log_reader, store.cosignatures)
         self.instead: dict[str, bytes] = {}
 
-    def checkpoint(self, log: LogName, *, cosigned: bool = False) -> str:
+    def checkpoint(self, log: LogName, *, name: str | None = None, cosigned: bool = False) -> str:
         told = self.instead.get("checkpoint")
-        return self.reads.checkpoint(log) if told is None else told.decode()
+        return self.reads.checkpoint(log, name=name) if told is None else told.decode()
 
-    def tile(self, log: LogName, path: str) -> bytes:
+    def tile(self, log: LogName, path: str, *, name: str | None = None) -> bytes:
         told = self.instead.get(path)
-        return self.reads.tile(log, path) if told is None else told
+        return self.reads.tile(log, path, name=name) if told is None else told
 
     def grow_by(self, count: int) -> None:
         new = [an_intent(a_statement(f"m{n}"), request_id="m", item=n) for n in range(count)]
@@ -251,3 +251,21 @@ def test_a_monitor_that_reads_the_log_again_sees_that_it_was_changed(
     look = (*watch, "--signer", pem, "--repository", "registry.example/team/app")
     assert shell(*look, role=None).code == 1
     assert (tmp_path / "state.json.evidence").exists()
+
+
+def test_a_log_that_was_closed_is_still_verified_whole(
+    shell: Shell, stored: Store, served: Served, pem: str
+) -> None:
+    for log in LogName:
+        tree = stored.log_writer.tree(log)
+        assert tree is not None
+        stored.log_recovery.close(tree)
+    assert shell("log", "verify", "--key", pem, role=None).code == 2  # there is no newest
+    closed = ("log", "verify", "--key", pem, "--json", "--tree")
+    done = shell(*closed, "log.example.test", role=None)
+    assert (done.code, done.json["entries"]) == (0, SIZE)
+    audit = shell(*closed, "audit.log.example.test", "--audit", role=Role.AUDITOR)
+    assert audit.code == 0
+    assert shell(*closed, "another.example", role=None).code != 0
+    assert shell(*closed, "log.example.test", "--audit", role=Role.AUDITOR).code != 0
+    assert shell(*closed, "audit.log.example.test", "--audit", role=Role.BUILDER).code == 3

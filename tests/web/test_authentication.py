@@ -31,6 +31,8 @@ PUBLIC = {
     "/extensions/v2/<path:name>/signatures/<digest>",
     "/v1/withdrawals",
     "/v1/log/checkpoint",
+    "/v1/log/trees/<name>/checkpoint",
+    "/v1/log/trees/<name>/tile/<path:tile>",
     "/v1/log/tile/<path:tile>",
     "/v1/log/proofs/inclusion",
     "/v1/log/proofs/consistency",

@@ -44,26 +44,27 @@ class ReadLog:
     reader: LogReader
     cosignatures: Cosignatures
 
-    def checkpoint(self, log: LogName, *, cosigned: bool = False) -> str:
+    def checkpoint(self, log: LogName, *, name: str | None = None, cosigned: bool = False) -> str:
         """Return the newest checkpoint, or the newest that a witness has cosigned.
 
-        Under the log's own signature stand the cosignatures that there are.
+        Under the log's own signature stand the cosignatures that there are. With a `name` it is
+        the last of the tree that has or had that name.
 
         Raises:
             NotFoundError: there is none yet.
         """
-        head = self.cosignatures.newest(log) if cosigned else self._head(log)
+        head = self.cosignatures.newest(log) if cosigned else self._head(log, name)
         if head is None:
             raise NotFoundError(f"no witness has cosigned a checkpoint of the log {log} yet")
         return head.note + "".join(self.cosignatures.lines(head.tree_id, head.size))
 
-    def tile(self, log: LogName, path: str) -> bytes:
+    def tile(self, log: LogName, path: str, *, name: str | None = None) -> bytes:
         """Return the tile or entry bundle at `tile/…`. Raises NotFoundError."""
         try:
             tile = Tile.parse(path)
         except MalformedError as error:
             raise NotFoundError(str(error)) from error
-        head = self._head(log)
+        head = self._head(log, name)
         if tile.width > width_at(tile, head.size):
             raise NotFoundError(f"the tree of {head.size} has no such tile")
         if tile.level is None:
@@ -116,8 +117,13 @@ class ReadLog:
             consistency_proof(old, size, nodes),
         )
 
-    def _head(self, log: LogName) -> SignedHead:
-        head = self.reader.newest(log)
+    def _head(self, log: LogName, name: str | None = None) -> SignedHead:
+        if name is None:
+            head = self.reader.newest(log)
+        else:
+            # What was proven in a tree that is closed must be checkable for good.
+            tree = next((tree for tree in self.reader.trees(log) if tree.name == name), None)
+            head = None if tree is None else self.reader.head(tree.id, tree.signed_size)
         if head is None:
             raise NotFoundError(f"the log {log} has no checkpoint yet")
         return head

@@ -55,6 +55,29 @@ def show_tile(call: Call, tile: str) -> Response:
 
 @routes.add(
     "GET",
+    "/v1/audit-log/trees/<name>/checkpoint",
+    summary="The last checkpoint of the audit log that has or had this name (role auditor)",
+    answers={200: Answer("The checkpoint.", {PLAIN: None})},
+    errors=(errors.ForbiddenError, errors.NotFoundError),
+)
+def show_checkpoint_of(call: Call, name: str) -> Response:
+    return text(call.operations.audit_log(call.caller).checkpoint(LOG, name=name), PLAIN)
+
+
+@routes.add(
+    "GET",
+    "/v1/audit-log/trees/<name>/tile/<path:tile>",
+    summary="A tile of the audit log that has or had this name (role auditor)",
+    answers={200: Answer("The tile; it never changes.", {BINARY: None})},
+    errors=(errors.ForbiddenError, errors.NotFoundError),
+)
+def show_tile_of(call: Call, name: str, tile: str) -> Response:
+    content = call.operations.audit_log(call.caller).tile(LOG, f"tile/{tile}", name=name)
+    return text(content, BINARY, headers=FOR_EVER)
+
+
+@routes.add(
+    "GET",
     "/v1/audit-log/proofs/inclusion",
     summary="Proof that an event is in the tree of a size (role auditor)",
     query=InclusionQuery,

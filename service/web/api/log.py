@@ -56,6 +56,32 @@ def show_tile(call: Call, tile: str) -> Response:
 
 @routes.add(
     "GET",
+    "/v1/log/trees/<name>/checkpoint",
+    summary="The last checkpoint of the log that has or had this name, closed though it may be",
+    public=True,
+    answers={200: Answer("The checkpoint.", {PLAIN: None})},
+    errors=(errors.NotFoundError,),
+)
+def show_checkpoint_of(call: Call, name: str) -> Response:
+    note = call.operations.log.checkpoint(LOG, name=name)
+    return text(note, PLAIN, headers=FOR_A_MOMENT)
+
+
+@routes.add(
+    "GET",
+    "/v1/log/trees/<name>/tile/<path:tile>",
+    summary="A tile of the log that has or had this name",
+    public=True,
+    answers={200: Answer("The tile; it never changes.", {BINARY: None})},
+    errors=(errors.NotFoundError,),
+)
+def show_tile_of(call: Call, name: str, tile: str) -> Response:
+    content = call.operations.log.tile(LOG, f"tile/{tile}", name=name)
+    return text(content, BINARY, headers=FOR_EVER)
+
+
+@routes.add(
+    "GET",
     "/v1/log/proofs/inclusion",
     summary="Proof that an entry is in the tree of a size",
     public=True,
