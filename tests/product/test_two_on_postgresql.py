@@ -74,10 +74,10 @@ def test_workers_and_the_database_die_under_load_and_nothing_is_lost(
 ) -> None:
     load = Load(replicas.both)
     with load.running(callers=6):
-        load.wait_for(10)
+        load.wait_for(5)
         for replica in replicas.both:
             kill_a_worker(replica)
-            load.wait_for(10)
+            load.wait_for(5)
         crash_database(postgres_server, replicas.database_url)
-        load.wait_for(10)
+        load.wait_for(5)
     assert_nothing_is_lost(load, replicas.database_url)
