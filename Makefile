@@ -9,7 +9,7 @@ PYTEST := $(BIN)/pytest
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate
 
-.PHONY: help demo test lint types layers tests conformance drill bench image token openapi lock \
+.PHONY: help demo test lint types layers tests conformance matrix drill bench image token openapi lock \
 	clean format python-packages run-packages test-packages image-packages conformance-packages
 .DEFAULT_GOAL := help
 
@@ -37,6 +37,10 @@ tests: .venv/.ok | run-packages test-packages ## Every test, on real parts.
 conformance: .venv/.ok | run-packages conformance-packages ## Let foreign clients judge what we write (builds cosign the first time: 9 minutes).
 	scripts/install-clients
 	$(PYTEST) tests/conformance
+
+matrix: .venv/.ok | run-packages conformance-packages ## Let every client judge every case, and write docs/compatibility.md.
+	scripts/install-clients
+	$(PYTEST) tests/conformance/test_matrix.py --matrix docs/compatibility.md
 
 drill: .venv/.ok | run-packages test-packages ## Every fault, the slow ones on the whole product among them.
 	$(PYTEST) tests/drill

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import uuid
@@ -12,11 +11,26 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.clients import client
+from tests.conformance.consumers import kyverno, policy_controller
+from tests.conformance.scenarios import Site
 from tests.support.product import Product
 
-Sign = Callable[..., list[dict[str, object]]]
+Sign = Callable[[str, str], None]
 Judge = Callable[[Path, str, Path], subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def product(unstamped: Site) -> Product:
+    return unstamped.product
+
+
+@pytest.fixture
+def sign(unstamped: Site) -> Sign:
+    def one(image: str, key: str) -> None:
+        for form in ("cosign", "bundle"):
+            unstamped.sign_image(form, key, image)
+
+    return one
 
 
 def export(product: Product, place: Path, key: str) -> Path:
@@ -41,39 +55,6 @@ def new_image(product: Product) -> str:
     repository = f"cluster/{uuid.uuid4().hex[:12]}"
     digest = product.images.push_image(repository, "1.0", {"x": uuid.uuid4().bytes})
     return f"{product.registry}/{repository}@{digest}"
-
-
-def policy_controller(trust: Path, image: str, home: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [
-            *(client("policy-tester"), "-policy", str(trust / "policy-controller.yaml")),
-            *("-image", image),
-        ],
-        env={"HOME": str(home), "PATH": os.environ["PATH"]},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-
-
-def kyverno(trust: Path, image: str, home: Path) -> subprocess.CompletedProcess[str]:
-    pod = home / "pod.yaml"
-    pod.write_text(
-        "apiVersion: v1\nkind: Pod\nmetadata: {name: app, namespace: default}\n"
-        f'spec: {{containers: [{{name: app, image: "{image}"}}]}}\n'
-    )
-    return subprocess.run(
-        [
-            *(client("kyverno"), "apply", str(trust / "kyverno.yaml")),
-            *("--resource", str(pod), "--registry", "--remove-color"),
-        ],
-        env={"HOME": str(home), "PATH": os.environ["PATH"]},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
 
 
 JUDGES = {"policy-controller": policy_controller, "kyverno": kyverno}
