@@ -91,6 +91,7 @@ from service.operations.reissue_jobs import RunReissueJob
 from service.operations.renewal import LeaseRenewer
 from service.operations.replay import Replays
 from service.operations.run_jobs import RunJobs
+from service.operations.sign_units import SignUnits
 from service.operations.signing_jobs import RunSigningJob
 from service.operations.watch_certificates import WatchCertificates
 from service.operations.watch_quorum import WatchQuorum
@@ -172,7 +173,11 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
             clock,
         ),
         journal=store.journal,
-        cycle=SigningCycle(store.journal, keyring, formats, renewer, steps, maintenance.may_sign),
+        sign=SignUnits(
+            store.journal,
+            SigningCycle(store.journal, keyring, formats, renewer, steps, maintenance.may_sign),
+            log,
+        ),
         formats=formats,
         audit=store.audit,
         attach=AttachRecorded(store.outbox, deliver, formats, delivering, clock),
@@ -211,7 +216,7 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
             store.keys, registry, AttestationFormat(), lambda: policy().attesting, resolving
         ),
         journal=sign.journal,
-        cycle=sign.cycle,
+        sign=sign.sign,
         formats=sign.formats,
         audit=sign.audit,
         attach=sign.attach,

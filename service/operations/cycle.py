@@ -8,7 +8,7 @@ outcome, which the record shows and nobody signs again by itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -54,28 +54,40 @@ class SigningCycle:
     may_sign: Callable[[], None] = _always
     """Raises where nothing is to be signed now, in no request."""
 
-    def __call__(self, units: Sequence[Unit], run: Run) -> Sequence[Completed]:
-        """Sign units for which nothing stands; answered in their order, each by itself.
+    def __call__(
+        self, shares: Sequence[tuple[Sequence[Unit], Run]]
+    ) -> Sequence[Sequence[Completed]]:
+        """Sign units for which nothing stands, of one or more requests at once.
+
+        Each share is answered in the order of its units, each unit by itself. The intents of
+        all of them are held by one lease.
 
         Raises:
             StoreUnavailableError: nothing was signed, or nothing of it leaves.
             MaintenanceError: nothing was signed.
         """
         self.may_sign()
-        intents = [self._intent(unit, run) for unit in units]
+        units = [unit for share, _ in shares for unit in share]
+        runs = [run for share, run in shares for _ in share]
+        done = iter(self._sign(units, runs, {run.request_id for _, run in shares}))
+        return [[next(done) for _ in share] for share, _ in shares]
+
+    def _sign(
+        self, units: Sequence[Unit], runs: Sequence[Run], requests: Collection[str]
+    ) -> Sequence[Completed]:
+        owner = runs[0].owner
+        intents = [self._intent(unit, run) for unit, run in zip(units, runs, strict=True)]
         # (6) If we die after (7), there is a record of what was about to be signed.
-        self.journal.intend(intents, owner=run.owner, seconds=INTENT_LEASE_SECONDS)
+        self.journal.intend(intents, owner=owner, seconds=INTENT_LEASE_SECONDS)
         self.steps.reached(6)
-        renew = partial(
-            self.journal.renew, run.request_id, owner=run.owner, seconds=INTENT_LEASE_SECONDS
-        )
+        renew = partial(self._renew, requests, owner)
         with self.renewer.holding(renew, every=INTENT_LEASE_SECONDS / 3):
             # (7) Sign, and (8) verify each signature before it is believed.
             signatures = self._sign_and_verify(units)
             outcomes: list[Outcome] = []
             failures: dict[int, ServiceError] = {}
-            for number, (unit, intent, result) in enumerate(
-                zip(units, intents, signatures, strict=True)
+            for number, (unit, run, intent, result) in enumerate(
+                zip(units, runs, intents, signatures, strict=True)
             ):
                 if isinstance(result, ServiceError):
                     failures[number] = result
@@ -97,17 +109,21 @@ class SigningCycle:
             # (9) Only now may it leave.
             committed = iter(
                 self.journal.complete(
-                    outcomes, owner=run.owner, order_lease_seconds=ORDER_LEASE_SECONDS
+                    outcomes, owner=owner, order_lease_seconds=ORDER_LEASE_SECONDS
                 )
                 if outcomes
                 else ()
             )
-        self._abandon(intents, failures, owner=run.owner)
+        self._abandon(intents, failures, owner=owner)
         self.steps.reached(9)
         return [
             Completed(error=failures[number]) if number in failures else next(committed)
             for number in range(len(units))
         ]
+
+    def _renew(self, requests: Collection[str], owner: str) -> None:
+        for request_id in requests:
+            self.journal.renew(request_id, owner=owner, seconds=INTENT_LEASE_SECONDS)
 
     def _sign_and_verify(self, units: Sequence[Unit]) -> Sequence[bytes | ServiceError]:
         """Steps 7 and 8, one call of the signer for each key version and scheme."""

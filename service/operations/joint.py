@@ -3,39 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from threading import Lock
 from typing import Final, Generic, TypeVar
 
-from service.domain.errors import StoreUnavailableError
+from service.domain.errors import ServiceError, StoreUnavailableError
 
 S = TypeVar("S")
 R = TypeVar("R")
 
 
 class _Caller(Generic[S, R]):
-    """One caller's share. `result` or `error` is set before the turn is passed on."""
+    """One caller's share. `result` or `error` is set before `woken` is released, unless it leads."""
 
-    __slots__ = ("error", "is_done", "result", "share")
+    __slots__ = ("error", "is_done", "result", "share", "woken")
 
     def __init__(self, share: S) -> None:
         self.share = share
         self.is_done = False
         self.result: R | None = None
         self.error: BaseException | None = None
+        self.woken = Lock()
+        self.woken.acquire()
 
 
 class Joint(Generic[S, R]):
     """Answers each caller by a run that began after its call.
 
-    `_waiting` is guarded by `_guard`. Who has `_turn` runs for all that wait; the others find
-    themselves served when they get it. If a run for several fails, each is run alone, so that
-    only the one at fault fails.
+    `_waiting` and `_is_led` are guarded by `_guard`. One caller at a time leads: it runs for
+    all that wait, and hands on to the first who came meanwhile. If a run for several fails,
+    each is run alone, so that only the one at fault fails; without `apart` each of them is
+    told the same, which is for runs that must not be done twice.
     """
 
-    def __init__(self, run: Callable[[Sequence[S]], Sequence[R]]) -> None:
+    def __init__(self, run: Callable[[Sequence[S]], Sequence[R]], *, apart: bool = True) -> None:
         self._run: Final = run
+        self._apart: Final = apart
         self._guard = Lock()
-        self._turn = Lock()
+        self._is_led = False
         self._waiting: list[_Caller[S, R]] = []
 
     def __call__(self, share: S) -> R:
@@ -43,37 +48,47 @@ class Joint(Generic[S, R]):
         mine: _Caller[S, R] = _Caller(share)
         with self._guard:
             self._waiting.append(mine)
-        with self._turn:
-            if not mine.is_done:
-                with self._guard:
-                    taken, self._waiting = self._waiting, []
-                self._serve(taken)
+            leads = not self._is_led
+            self._is_led = True
+        if not leads:
+            mine.woken.acquire()
+        if not mine.is_done:
+            self._lead(mine)
         if mine.error is not None:
-            raise mine.error
+            try:
+                raise mine.error
+            finally:
+                mine.error = None  # breaks the cycle of the traceback with this frame
         return mine.result  # type: ignore[return-value]  # set, as there was no error
+
+    def _lead(self, mine: _Caller[S, R]) -> None:
+        with self._guard:
+            taken, self._waiting = self._waiting, []
+        self._serve(taken)
+        for caller in taken:
+            if caller is not mine:
+                caller.woken.release()
+        with self._guard:
+            if self._waiting:
+                self._waiting[0].woken.release()
+            else:
+                self._is_led = False
 
     def _serve(self, callers: Sequence[_Caller[S, R]]) -> None:
         try:
             results = self._run([caller.share for caller in callers])
+            pairs = list(zip(callers, results, strict=True))
         except BaseException as error:  # noqa: BLE001  # whatever it is, somebody waits for it
-            if len(callers) > 1 and isinstance(error, Exception) and not _is_everybodys(error):
+            is_one = isinstance(error, Exception) and not isinstance(error, StoreUnavailableError)
+            # Where the store is away, each alone would only wait for the same again.
+            if self._apart and is_one and len(callers) > 1:
                 for caller in callers:
                     self._serve([caller])
                 return
             for caller in callers:
-                caller.error, caller.is_done = _own(error), True
+                # An error of its own for each: a traceback is not shared by threads.
+                told = copy(error) if isinstance(error, ServiceError) and callers[1:] else error
+                caller.error, caller.is_done = told, True
             return
-        for caller, result in zip(callers, results, strict=True):
+        for caller, result in pairs:
             caller.result, caller.is_done = result, True
-
-
-def _is_everybodys(error: Exception) -> bool:
-    """Whether each caller alone would only wait for the same failure again."""
-    return isinstance(error, StoreUnavailableError)
-
-
-def _own(error: BaseException) -> BaseException:
-    """Return an error of the caller's own: a traceback is not shared by threads."""
-    if isinstance(error, StoreUnavailableError):
-        return StoreUnavailableError(str(error), retry_after=error.retry_after)
-    return error

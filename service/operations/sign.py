@@ -3,6 +3,7 @@
 1. Authenticate: done at the edge, which hands over the caller.
 2. Decide by policy. 3. Resolve. 4. Check the key's conditions. 5. Fix the bytes: `prepare`.
 6. Commit the intent. 7. Sign in the HSM. 8. Verify in software. 9. Commit the outcome: `cycle`.
+`sign_units` takes requests that come together through 6 to 10 at once.
 10. Integrate the log entry, have it stamped. 11. Attach. 12. Answer.
 
 Items fail alone.
@@ -27,9 +28,10 @@ from service.domain.outbox import Order, OrderKind
 from service.domain.signing import Artifact, Signature, SignedItem, SigningRequest
 from service.formats.artifacts import artifact_of
 from service.operations.attach import AttachRecorded
-from service.operations.cycle import Run, SigningCycle
+from service.operations.cycle import Run
 from service.operations.log import SignatureLog
 from service.operations.replay import Replays
+from service.operations.sign_units import SignUnits, proven
 from service.operations.stamp import StampSignatures
 from service.operations.units import Prepared, Unit, signatures_of, units_of
 from service.ports.formats import RecordedFormat
@@ -78,7 +80,7 @@ class Sign(Generic[R]):
 
     prepare: Prepare[R]
     journal: SigningJournal
-    cycle: SigningCycle
+    sign: SignUnits
     formats: Mapping[str, RecordedFormat]
     audit: AuditTrail
     attach: AttachRecorded
@@ -161,38 +163,28 @@ class Sign(Generic[R]):
     ) -> tuple[SignedItem, ...]:
         """Take items through steps 6 to 12 whose bytes are fixed and whose signing is decided."""
         units = list(units_of(prepared))
-        made = self._standing(units, run, replayed=replayed)
-        wanted = [unit for unit in units if unit not in made]
-        orders: dict[Order, list[str]] = {}
-        if wanted:
-            self.log.require()
-            outcomes = self.cycle(wanted, run)
-            for unit, completed in zip(wanted, outcomes, strict=True):
-                if completed.signature is not None:
-                    made[unit] = completed.signature
-                    if completed.order is not None:
-                        orders.setdefault(completed.order, []).append(completed.signature.id)
-                elif completed.error is not None:
-                    made[unit] = completed.error
+        before = self._made_before(units, run, replayed=replayed)
+        made = self.sign([unit for unit in units if unit not in before], run)
         # (10) Nothing leaves unlogged, or unstamped where stamps are asked for.
-        logged = self._logged([*made.values(), *_signatures(earlier.values())], wanted)
+        again = [*before.values(), *_signatures(earlier.values())]
+        logged = self._stamped({**made.logged, **proven(self.log, again, are_new=False)})
         if run.promises and not run.attach:
             logged = {one: self._promised(found) for one, found in logged.items()}
         earlier = {index: _with_log(item, logged) for index, item in earlier.items()}
-        made = {
+        results = {
             unit: logged[one.id] if isinstance(one, Signature) else one
-            for unit, one in made.items()
+            for unit, one in (*before.items(), *made.results.items())
         }
         self.steps.reached(10)
         # (11) Attach, or leave it to the outbox.
-        ready, held_up = _provable(orders, logged)
+        ready, held_up = _provable(made.orders, logged)
         self.attach.put_back(held_up)
         attached = self.attach(
-            made,
+            results,
             ready,
             owner=run.owner,
             wanted=run.attach,
-            ordered_in_step_9=set(wanted),
+            ordered_in_step_9=set(made.signed),
         )
         # (12) Answer in the caller's order.
         answer = tuple(
@@ -204,16 +196,10 @@ class Sign(Generic[R]):
         self.steps.reached(12)
         return answer
 
-    def _logged(
-        self, made: Sequence[Signature | ServiceError], wanted: Sequence[Unit]
+    def _stamped(
+        self, logged: Mapping[str, Signature | ServiceError]
     ) -> Mapping[str, Signature | ServiceError]:
-        """Return each signature with its evidence, by its id, or what keeps it from leaving."""
-        signatures = list({one.id: one for one in made if isinstance(one, Signature)}.values())
-        if not signatures:
-            return {}
-        proven = self.log.proven(signatures, are_new=len(wanted) == len(signatures))
-        proven = self.stamp(proven)
-        return dict(zip((one.id for one in signatures), proven, strict=True))
+        return dict(zip(logged, self.stamp(list(logged.values())), strict=True)) if logged else {}
 
     def _promised(self, one: Signature | ServiceError) -> Signature | ServiceError:
         """Return the signature with what its caller's own attachment is to carry of the log."""
@@ -243,27 +229,15 @@ class Sign(Generic[R]):
                 ]
             )
 
-    def _standing(
+    def _made_before(
         self, units: Sequence[Unit], run: Run, *, replayed: bool
-    ) -> dict[Unit, Signature | ServiceError]:
-        """Return what need not be signed again.
-
-        A statement that stands is answered with its signature. With `force` only what this
-        very request has made before counts: a run that died between step 9 and its answer.
-        """
-        made: dict[Unit, Signature | ServiceError] = {}
-        if replayed:
-            before = self.journal.made_for_request(run.request_id)
-            for unit in units:
-                found = before.get((unit.item, unit.statement_hash))
-                if found is not None:
-                    made[unit] = found
-        if not run.force and units:
-            standing = self.journal.standing([u.statement_hash for u in units if u not in made])
-            for unit in units:
-                if unit not in made and unit.statement_hash in standing:
-                    made[unit] = standing[unit.statement_hash]
-        return made
+    ) -> Mapping[Unit, Signature]:
+        """Return what this very request has made, which counts even with `force`."""
+        if not replayed:
+            return {}
+        before = self.journal.made_for_request(run.request_id)
+        places = {unit: (unit.item, unit.statement_hash) for unit in units}
+        return {unit: before[place] for unit, place in places.items() if place in before}
 
 
 SignImages = Sign[SigningRequest]

@@ -139,7 +139,7 @@ class SignPayload:
     def _signed(self, unit: Unit, run: Run) -> Signature:
         self.log.require()
         # (6) to (9)
-        [completed] = self.cycle([unit], run)
+        [[completed]] = self.cycle([([unit], run)])
         if completed.signature is None:
             raise completed.error or KeyNotUsableError("the signature was not made")
         return completed.signature

@@ -19,6 +19,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from service.store.fast import raw
+
 
 class BulkInsert:
     """INSERT of given columns of a table, for any number of rows.
@@ -70,7 +72,7 @@ class BulkInsert:
         else:
             # The table may have the columns in another order.
             given = rows if self._reorder is None else [self._reorder(row) for row in rows]
-            connection.exec_driver_sql(self._stepped, list(given))
+            raw(connection).executemany(self._stepped, given)
 
 
 def _array(table: Table, name: str) -> BindParameter[Any]:

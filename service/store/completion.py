@@ -34,6 +34,7 @@ from service.ports.store import Completed
 from service.store.audit import record, record_framed
 from service.store.bulk import BulkInsert
 from service.store.drafts import Draft, Share
+from service.store.fast import rows
 from service.store.orders import Place, attach_again, attach_new, place, place_of
 from service.store.rows import SIGNATURES, STATEMENT_COLUMNS, payload_sha256, signature_from
 from service.store.schema import OPEN, STANDING, intents, key_versions, log_entries, signatures
@@ -134,11 +135,11 @@ def answers(share: Share, settled: Settled) -> Sequence[Completed]:
 def _check(connection: Connection, shares: Sequence[Share]) -> _Batch:
     """Steps 1 and 2."""
     ids = [made.outcome.intent.id for share in shares for made in share.drafts]
-    rows = connection.execute(_LOCK_INTENTS, {"ids": ids}).all()
-    held = {(row.owner, row.id): row.seq for row in rows}
+    locked = rows(connection, _LOCK_INTENTS, {"ids": ids})
+    held = {(row.owner, row.id): row.seq for row in locked}
     names = {made.outcome.intent.statement.key for share in shares for made in share.drafts}
-    active = {tuple(row) for row in connection.execute(_LOCK_VERSIONS, {"keys": sorted(names)})}
-    batch = _Batch(rows[0].now if rows else database_now(connection))
+    active = {tuple(row) for row in rows(connection, _LOCK_VERSIONS, {"keys": sorted(names)})}
+    batch = _Batch(locked[0].now if locked else database_now(connection))
     for share in shares:
         for made in share.drafts:
             intent = made.outcome.intent
@@ -176,7 +177,7 @@ def _settle(connection: Connection, drafts: Sequence[Draft], batch: _Batch) -> N
 def _make_way(connection: Connection, wanted: dict[str, Draft], batch: _Batch) -> None:
     """Take from `wanted` what stands already; with `force` it is that which stands no longer."""
     forced = []
-    for row in connection.execute(_STANDING, {"hashes": list(wanted)}):
+    for row in rows(connection, _STANDING, {"hashes": list(wanted)}):
         if wanted[row.statement_hash].outcome.force:
             forced.append(row.statement_hash)
         else:
@@ -230,7 +231,7 @@ def _close(connection: Connection, batch: _Batch) -> None:
     if not accepted:
         return
     done = [batch.numbers[made.outcome.intent.id] for made in accepted]
-    connection.execute(_DONE, {"numbers": done})
+    rows(connection, _DONE, {"numbers": done})
     _INSERT_ENTRIES.tuples(
         connection, [(made.outcome.signature_id, made.outcome.log_entry) for made in accepted]
     )

@@ -26,11 +26,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """What one process has open. `writer` is None for PostgreSQL."""
+    """What one process has open. `writer` and `lent` are None for PostgreSQL."""
 
     readers: Engine
     writers: Engine
     writer: GroupWriter | None
+    lent: sqlite.Readers | None = None
 
 
 class Database:
@@ -53,6 +54,8 @@ class Database:
         """Raises StoreUnavailableError."""
         opened = self._open()
         try:
+            if opened.lent is not None:
+                return opened.lent.read(run)
             try:
                 with opened.readers.connect() as connection:
                     return run(connection)
@@ -104,6 +107,8 @@ class Database:
         if opened is not None:
             if opened.writer is not None:
                 opened.writer.close()
+            if opened.lent is not None:
+                opened.lent.close()
             opened.writers.dispose()
             opened.readers.dispose()
 
@@ -120,7 +125,7 @@ class Database:
         path = self._path
         if path is not None:
             readers = sqlite.engine(lambda: sqlite.connect(path, read_only=True))
-            return _Opened(readers, readers, GroupWriter(path))
+            return _Opened(readers, readers, GroupWriter(path), sqlite.Readers(readers))
         writers = postgresql.engine(self.url)
         # Statements that only read need no BEGIN and no ROLLBACK: two round trips less.
         readers = writers.execution_options(isolation_level="AUTOCOMMIT")

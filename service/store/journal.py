@@ -28,6 +28,7 @@ from service.store.bulk import BulkInsert
 from service.store.completion import answers, complete, complete_one
 from service.store.database import Database
 from service.store.drafts import Share, draft
+from service.store.fast import rows
 from service.store.paging import conditions, limit_of, number_after, page_of
 from service.store.rows import (
     SIGNATURES,
@@ -125,23 +126,20 @@ class StoredJournal:
     def standing(self, statement_hashes: Sequence[str]) -> Mapping[str, Signature]:
         if not statement_hashes:
             return {}
-        rows = self._database.read(
-            lambda connection: connection.execute(
-                _STANDING, {"hashes": list(statement_hashes)}
-            ).all()
-        )
-        return {row.statement_hash: signature_from(row) for row in rows}
+        values = {"hashes": list(statement_hashes)}
+        found = self._database.read(lambda connection: rows(connection, _STANDING, values))
+        return {row.statement_hash: signature_from(row) for row in found}
 
     def made_for_request(self, request_id: str) -> Mapping[tuple[int, str], Signature]:
-        rows = self._database.read(
+        found = self._database.read(
             lambda connection: connection.execute(_MADE, {"request": request_id}).all()
         )
-        return {(row.item, row.hash): signature_from(row) for row in rows}
+        return {(row.item, row.hash): signature_from(row) for row in found}
 
     def intend(self, intents: Sequence[Intent], *, owner: str, seconds: float) -> None:
         if intents:
-            rows = [(_intent_values(intent, owner), intent.replaces) for intent in intents]
-            self._database.write_share(_intend, (rows, round(seconds * 1000)))
+            made = [(_intent_values(intent, owner), intent.replaces) for intent in intents]
+            self._database.write_share(_intend, (made, round(seconds * 1000)))
 
     def renew(self, request_id: str, *, owner: str, seconds: float) -> None:
         values = {"request": request_id, "holder": owner, "millis": round(seconds * 1000)}
@@ -173,10 +171,10 @@ class StoredJournal:
 
     def at_lookaside(self, repository: Repository, digest: Digest) -> Sequence[Signature]:
         values = {"repository": str(repository), "digest": digest.hex}
-        rows = self._database.read(
+        found = self._database.read(
             lambda connection: connection.execute(_AT_LOOKASIDE, values).all()
         )
-        return [signature_from(row) for row in rows]
+        return [signature_from(row) for row in found]
 
     def repositories(self) -> Sequence[Repository]:
         rows = self._database.read(lambda c: c.execute(_REPOSITORIES).scalars().all())
@@ -184,8 +182,8 @@ class StoredJournal:
 
     def of_version(self, key: str, version: int, digest: Digest) -> Sequence[Signature]:
         values = {"key": key, "version": version, "digest": digest.hex}
-        rows = self._database.read(lambda c: c.execute(_OF_VERSION, values).all())
-        return [signature_from(row) for row in rows]
+        found = self._database.read(lambda c: c.execute(_OF_VERSION, values).all())
+        return [signature_from(row) for row in found]
 
     def list(self, wanted: SignatureFilter, page: PageRequest) -> Page[Signature]:
         """Newest first."""
@@ -196,8 +194,8 @@ class StoredJournal:
         page = self._fitting(where, page)
         query = SIGNATURES.where(*where)
         query = query.order_by(signatures.c.seq.desc()).limit(limit_of(page) + 1)
-        rows = self._database.read(lambda connection: connection.execute(query).all())
-        return page_of(rows, page, signature_from, lambda row: int(row.seq))
+        found = self._database.read(lambda connection: connection.execute(query).all())
+        return page_of(found, page, signature_from, lambda row: int(row.seq))
 
     def _fitting(self, where: Sequence[ColumnElement[bool]], page: PageRequest) -> PageRequest:
         """Return the page with so few items that their payloads fit into one answer."""
@@ -218,8 +216,8 @@ class StoredJournal:
         if after is not None:
             query = query.where(intents.c.seq < after)
         query = query.order_by(intents.c.seq.desc()).limit(limit_of(page) + 1)
-        rows = self._database.read(lambda connection: connection.execute(query).all())
-        return page_of(rows, page, _unknown_from, lambda row: int(row.seq))
+        found = self._database.read(lambda connection: connection.execute(query).all())
+        return page_of(found, page, _unknown_from, lambda row: int(row.seq))
 
 
 _IntentRows = tuple[Sequence[tuple[tuple[Any, ...], str | None]], int]
@@ -228,15 +226,15 @@ _IntentRows = tuple[Sequence[tuple[tuple[Any, ...], str | None]], int]
 
 def _intend(connection: Connection, shares: Sequence[_IntentRows]) -> Sequence[None]:
     now = database_now(connection)
-    hashes = [row[_HASH] for rows, _ in shares for row, _ in rows]
-    dead = connection.execute(_SUPERSEDE, {"hashes": hashes, "now": now}).all()
+    hashes = [row[_HASH] for intents, _ in shares for row, _ in intents]
+    dead = rows(connection, _SUPERSEDE, {"hashes": hashes, "now": now})
     replaced = {row.statement_hash: row.id for row in sorted(dead, key=lambda row: row.seq)}
     _INSERT.tuples(
         connection,
         [
             (*row, replaced.get(row[_HASH], replaces), now + millis, now)
-            for rows, millis in shares
-            for row, replaces in rows
+            for intents, millis in shares
+            for row, replaces in intents
         ],
     )
     return [None] * len(shares)

@@ -20,6 +20,7 @@ from service.domain.keys import (
     Purpose,
 )
 from service.store.certificates import CHAIN_COLUMNS, CHAIN_OF_VERSION, chain_from
+from service.store.fast import rows
 from service.store.rows import dump
 from service.store.schema import certificate_chains, key_locations, key_versions, keys
 from service.store.sql import any_of
@@ -168,8 +169,8 @@ def _insert_locations(connection: Connection, version: KeyVersion) -> None:
     )
 
 
-def keys_from(connection: Connection, rows: Sequence[Row[Any]]) -> Sequence[Key]:
-    names = [row.name for row in rows]
+def keys_from(connection: Connection, listed: Sequence[Row[Any]]) -> Sequence[Key]:
+    names = [row.name for row in listed]
     versions: dict[str, list[KeyVersion]] = {name: [] for name in names}
     found = connection.execute(_VERSIONS_OF, {"names": names}).all()
     for version in versions_from(connection, found):
@@ -182,12 +183,12 @@ def keys_from(connection: Connection, rows: Sequence[Row[Any]]) -> Sequence[Key]
             created_at=from_millis(row.created_at),
             versions=tuple(versions[row.name]),
         )
-        for row in rows
+        for row in listed
     ]
 
 
-def versions_from(connection: Connection, rows: Iterable[Row[Any]]) -> Sequence[KeyVersion]:
-    listed = list(rows)
+def versions_from(connection: Connection, found: Iterable[Row[Any]]) -> Sequence[KeyVersion]:
+    listed = list(found)
     names = sorted({row.key for row in listed})
     locations: dict[tuple[str, int], list[Location]] = {}
     for row in connection.execute(_LOCATIONS, {"names": names}):
@@ -198,18 +199,18 @@ def versions_from(connection: Connection, rows: Iterable[Row[Any]]) -> Sequence[
 
 def key_named(connection: Connection, name: str) -> Key | None:
     """Return one key in one statement: every signing request asks for one."""
-    rows = connection.execute(_WHOLE, {"name": name}).all()
-    if not rows:
+    found = rows(connection, _WHOLE, {"name": name})
+    if not found:
         return None
     locations: dict[int, list[Location]] = {}
     firsts: dict[int, Row[Any]] = {}
-    for row in rows:
+    for row in found:
         if row.version is not None:
             firsts.setdefault(row.version, row)
             if row.token is not None:
                 place = Location(row.token, row.serial, row.location_state)
                 locations.setdefault(row.version, []).append(place)
-    head = rows[0]
+    head = found[0]
     return Key(
         name=head.name,
         purpose=Purpose(head.purpose),

@@ -26,6 +26,7 @@ from sqlalchemy import (
 from service.domain.clock import from_millis
 from service.domain.log import LogName, Placement, Promise, SignedHead, Tree
 from service.store.database import Database
+from service.store.fast import rows
 from service.store.log_trees import TREES, tree_from
 from service.store.schema import (
     OPEN_TREE,
@@ -229,10 +230,10 @@ class StoredLogReader:
         return None if row is None else head_from(row)
 
     def trees(self, log: LogName) -> Sequence[Tree]:
-        rows = self._database.read(
+        found = self._database.read(
             lambda connection: connection.execute(_TREES, {"log": log.value}).all()
         )
-        return [tree_from(row) for row in rows]
+        return [tree_from(row) for row in found]
 
     def placed(self, signature_ids: Sequence[str]) -> Mapping[str, Placement]:
         return self._placed(_PLACED, signature_ids)
@@ -247,10 +248,10 @@ class StoredLogReader:
 
     def checkpoints(self, tree_id: int, *, after: int, limit: int) -> Sequence[SignedHead]:
         values = {"tree": tree_id, "after": after, "most": limit}
-        rows = self._database.read(
+        found = self._database.read(
             lambda connection: connection.execute(_CHECKPOINTS, values).all()
         )
-        return [head_from(row) for row in rows]
+        return [head_from(row) for row in found]
 
     def unaccounted(self, log: LogName) -> int:
         return self._database.read(
@@ -270,34 +271,33 @@ class StoredLogReader:
         if level:
             values["level"] = level
         query = _NODE_HASHES if level else _LEAF_HASHES
-        return self._database.read(
-            lambda connection: connection.execute(query, values).scalars().all()
-        )
+        found = self._database.read(lambda connection: rows(connection, query, values))
+        return [row.hash for row in found]
 
     def entries(self, tree_id: int, *, start: int, count: int) -> Sequence[bytes]:
         values = {"tree": tree_id, "start": start, "end": start + count}
-        rows = self._database.read(lambda connection: connection.execute(_ENTRIES, values).all())
-        return [audit_leaf(row.entry) if row.source == "audit" else row.entry for row in rows]
+        found = self._database.read(lambda connection: connection.execute(_ENTRIES, values).all())
+        return [audit_leaf(row.entry) if row.source == "audit" else row.entry for row in found]
 
 
 def _placed(
     query: Select[Any], names: list[str], connection: Connection
 ) -> Mapping[str, Placement]:
-    rows = connection.execute(query, {"names": names}).all()
+    found = rows(connection, query, {"names": names})
     heads: dict[tuple[int, int], SignedHead] = {}
     promises: dict[tuple[int, int], Promise] = {}
-    for tree in {row.tree_id for row in rows}:
-        mine = [row for row in rows if row.tree_id == tree]
+    for tree in {row.tree_id for row in found}:
+        mine = [row for row in found if row.tree_id == tree]
         sizes = sorted({row.covered_by for row in mine if row.covered_by is not None})
-        for head in connection.execute(_HEADS_OF, {"tree": tree, "sizes": sizes}):
+        for head in rows(connection, _HEADS_OF, {"tree": tree, "sizes": sizes}):
             heads[tree, head.size] = head_from(head)
         positions = [row.position for row in mine]
-        for kept in connection.execute(_PROMISES, {"tree": tree, "positions": positions}):
+        for kept in rows(connection, _PROMISES, {"tree": tree, "positions": positions}):
             # The first that was made, as it comes last.
             promises[tree, kept.position] = Promise(
                 kept.integrated_time, kept.signature, sha256(kept.public_key).digest()
             )
-    return {row.of: _placement(row, heads, promises) for row in rows}
+    return {row.of: _placement(row, heads, promises) for row in found}
 
 
 def _placement(

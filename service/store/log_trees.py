@@ -29,6 +29,7 @@ from service.domain.log import AdditionKind, Integrated, LogName, Promise, Signe
 from service.store.audit_search import index_events
 from service.store.bulk import BulkInsert
 from service.store.database import Database
+from service.store.fast import changed, rows
 from service.store.schema import (
     OPEN_TREE,
     audit_events,
@@ -151,10 +152,8 @@ class StoredLogWriter:
         self._database = database
 
     def tree(self, log: LogName) -> Tree | None:
-        row = self._database.read(
-            lambda connection: connection.execute(_TREE, {"log": log.value}).one_or_none()
-        )
-        return None if row is None else tree_from(row)
+        found = self._database.read(lambda c: rows(c, _TREE, {"log": log.value}))
+        return tree_from(found[0]) if found else None
 
     def begin(self, log: LogName, *, tree_id: int, name: str, key: str) -> Tree:
         values = {
@@ -180,10 +179,10 @@ class StoredLogWriter:
 
     def is_behind(self, log: LogName) -> bool:
         def run(connection: Connection) -> bool:
-            tree = connection.execute(_TREE, {"log": log.value}).one_or_none()
-            if tree is not None and tree.size > tree.signed_size:
+            tree = rows(connection, _TREE, {"log": log.value})
+            if tree and tree[0].size > tree[0].signed_size:
                 return True
-            return connection.execute(_IS_QUEUED, {"log": log.value}).first() is not None
+            return bool(rows(connection, _IS_QUEUED, {"log": log.value}))
 
         return self._database.read(run)
 
@@ -198,7 +197,7 @@ class StoredLogWriter:
 
     def release(self, tree: Tree, *, owner: str) -> None:
         names = {"tree": tree.id, "holder": owner}
-        self._database.write(lambda connection: connection.execute(_RELEASE, names).rowcount)
+        self._database.write(lambda connection: changed(connection, _RELEASE, names))
 
     def add(self, kind: AdditionKind, identity: str, entry: bytes) -> None:
         values = {"kind": kind.value, "identity": identity, "entry": entry}
@@ -238,16 +237,17 @@ def _begin(values: dict[str, Any], connection: Connection) -> None:
 def _integrate(
     log: LogName, owner: str, millis: int, limit: int, connection: Connection
 ) -> Integrated | None:
-    row = connection.execute(LOCK, {"log": log.value}).one_or_none()
-    if row is None:
+    locked = rows(connection, LOCK, {"log": log.value})
+    if not locked:
         return None
-    queued = connection.execute(QUEUED[log], {"log": log.value, "most": limit}).all()
+    row = locked[0]
+    queued = rows(connection, QUEUED[log], {"log": log.value, "most": limit})
     now = database_now(connection)
     grown = append(connection, row, queued, now=now) if queued else None
     size, root = (row.size, row.root) if grown is None else (grown.size, grown.root())
     may_sign = size > row.signed_size and (not row.is_claimed or row.signer == owner)
     if may_sign:
-        connection.execute(_CLAIM, {"tree": row.tree_id, "by": owner, "until": now + millis})
+        rows(connection, _CLAIM, {"tree": row.tree_id, "by": owner, "until": now + millis})
     return Integrated(
         tree=replace(tree_from(row), size=size, root=root),
         is_more=len(queued) == limit,
@@ -278,8 +278,9 @@ def append(
     )
     if tree.log == LogName.AUDIT:
         index_events(connection, [(row.number, row.at, row.entry) for row in queued])
-    connection.execute(_TAKEN, {"numbers": [row.seq for row in queued]})
-    moved = connection.execute(
+    rows(connection, _TAKEN, {"numbers": [row.seq for row in queued]})
+    moved = changed(
+        connection,
         _MOVE,
         {
             "tree": tree.tree_id,
@@ -289,17 +290,18 @@ def append(
             "new_frontier": grown.frontier.dump(),
         },
     )
-    if moved.rowcount != 1:
+    if moved != 1:
         raise StoreUnavailableError("another integrator was faster", retry_after=0.1)
     return grown.frontier
 
 
 def _publish(head: SignedHead, owner: str, connection: Connection) -> None:
-    tree = connection.execute(LOCK_BY_ID, {"tree": head.tree_id}).one()
+    tree = rows(connection, LOCK_BY_ID, {"tree": head.tree_id})[0]
     if head.size > tree.size or (head.size == tree.size and head.root != tree.root):
         raise ValueError("a checkpoint of a tree that was never committed")
     if tree.closed_at is None and head.size > tree.signed_size:
-        connection.execute(
+        rows(
+            connection,
             _INSERT_CHECKPOINT,
             {
                 "tree_id": head.tree_id,
@@ -312,8 +314,8 @@ def _publish(head: SignedHead, owner: str, connection: Connection) -> None:
                 "rekor_note": head.rekor_note,
             },
         )
-        connection.execute(_SIGNED, {"tree": head.tree_id, "signed": head.size})
-    connection.execute(_RELEASE, {"tree": head.tree_id, "holder": owner})
+        rows(connection, _SIGNED, {"tree": head.tree_id, "signed": head.size})
+    rows(connection, _RELEASE, {"tree": head.tree_id, "holder": owner})
 
 
 def _add(values: dict[str, Any], connection: Connection) -> None:

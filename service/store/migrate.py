@@ -51,7 +51,7 @@ def current_is_head(url: str) -> bool:
     engine = (
         postgresql.engine(parsed)
         if path is None
-        else sqlite.engine(lambda: sqlite.connect(path, read_only=True), size=1)
+        else sqlite.engine(lambda: sqlite.connect(path, read_only=True))
     )
     try:
         with engine.connect() as connection:
@@ -101,7 +101,7 @@ def _on_postgresql(url: URL) -> Iterator[Connection]:
 def _on_sqlite(path: Path) -> Iterator[Connection]:
     _create(path)
     lock = sqlite.FileLock(path)
-    engine = sqlite.engine(lambda: sqlite.connect(path, read_only=False), size=1)
+    engine = sqlite.engine(lambda: sqlite.connect(path, read_only=False))
     try:
         # Two that switch a new file to WAL at once refuse each other without waiting.
         lock.acquire()

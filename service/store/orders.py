@@ -18,6 +18,7 @@ from service.domain.ids import new_id
 from service.domain.outbox import Order, OrderKind, OrderState
 from service.domain.signing import AttachmentState
 from service.store.bulk import BulkInsert
+from service.store.fast import rows
 from service.store.rows import order_from
 from service.store.schema import attachments, outbox
 from service.store.sql import any_of
@@ -134,8 +135,8 @@ def place(
     granted = {place: order_from(row) for place, row in inserted.items()}
     if found:
         granted.update(_renew(connection, found.values(), owner=owner, until=until, now=now))
-    rows = {**found, **inserted}
-    return Placed({place: row.id for place, row in rows.items()}, granted)
+    placed = {**found, **inserted}
+    return Placed({place: row.id for place, row in placed.items()}, granted)
 
 
 def attach_new(connection: Connection, wishes: Sequence[tuple[str, int]], *, now: int) -> None:
@@ -170,8 +171,8 @@ def attach_again(connection: Connection, wishes: Sequence[tuple[str, int]], *, n
 
 def _find(connection: Connection, places: Sequence[Place]) -> dict[Place, Row[Any]]:
     wanted = set(places)
-    rows = connection.execute(_SELECT, {"digests": sorted({digest for _, _, digest in places})})
-    found = {(row.kind, row.repository, row.digest): row for row in rows}
+    listed = rows(connection, _SELECT, {"digests": sorted({digest for _, _, digest in places})})
+    found = {(row.kind, row.repository, row.digest): row for row in listed}
     return {place: row for place, row in found.items() if place in wanted}
 
 
@@ -196,15 +197,15 @@ def _new(place: Place, subject: Descriptor, owner: str, *, until: int, now: int)
 
 
 def _renew(
-    connection: Connection, rows: Iterable[Row[Any]], *, owner: str, until: int, now: int
+    connection: Connection, found: Iterable[Row[Any]], *, owner: str, until: int, now: int
 ) -> dict[Place, Order]:
-    listed = list(rows)
-    connection.execute(_RENEW, {"ids": [row.id for row in listed], "now": now})
+    listed = list(found)
+    rows(connection, _RENEW, {"ids": [row.id for row in listed], "now": now})
     parked = [row.id for row in listed if row.state == OrderState.PARKED.value]
     if parked:
         connection.execute(_REVIVE, {"ids": parked, "now": now})
     free = [row.id for row in listed if row.lease_until <= now]
     if not free:
         return {}
-    leased = connection.execute(_LEASE, {"ids": free, "holder": owner, "until": until})
+    leased = rows(connection, _LEASE, {"ids": free, "holder": owner, "until": until})
     return {(row.kind, row.repository, row.digest): order_from(row) for row in leased}

@@ -23,6 +23,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from service.store.fast import rows
+
 
 class now_ms(FunctionElement[int]):  # noqa: N801  # reads as the SQL function that it is
     """The database's own clock, in milliseconds since the epoch: what leases are measured by."""
@@ -42,11 +44,11 @@ def _now_postgresql(element: now_ms, compiler: SQLCompiler, **options: Any) -> s
     return "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
 
 
-_NOW: Final = select(now_ms())
+_NOW: Final = select(now_ms().label("now"))
 
 
 def database_now(connection: Connection) -> int:
-    return connection.execute(_NOW).scalar_one()
+    return int(rows(connection, _NOW)[0].now)
 
 
 class _TextList(TypeDecorator[Sequence[str]]):

@@ -10,15 +10,17 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import quote
 
-from sqlalchemy import Engine, QueuePool, create_engine
+from sqlalchemy import Connection, Engine, QueuePool, create_engine
+
+T = TypeVar("T")
 
 BUSY_SECONDS: Final = 5.0  # against writers that do not know the lock file, such as a backup
-READERS: Final = 32  # connections that reading threads can have at once
 KEPT_READERS: Final = 8  # of those kept open: a gthread worker has about so many threads
 CACHED_STATEMENTS: Final = 256  # more than this package has
 WRITER_CACHE_KIB: Final = 4096  # the pages that a batch changes: else some are written twice
@@ -52,7 +54,7 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     return connection
 
 
-def engine(connecting: Callable[[], sqlite3.Connection], *, size: int = KEPT_READERS) -> Engine:
+def engine(connecting: Callable[[], sqlite3.Connection]) -> Engine:
     """Return an engine over connections of this module; it opens none before its first use.
 
     The driver begins no transactions by itself: each statement of a reader sees the newest
@@ -63,12 +65,45 @@ def engine(connecting: Callable[[], sqlite3.Connection], *, size: int = KEPT_REA
         creator=connecting,
         isolation_level="AUTOCOMMIT",
         poolclass=QueuePool,
-        pool_size=size,
-        max_overflow=READERS - size,
-        pool_timeout=BUSY_SECONDS,
+        pool_size=1,
+        max_overflow=-1,  # no more than there are threads
         pool_use_lifo=True,
         pool_reset_on_return=None,
     )
+
+
+class Readers:
+    """Keeps a few reading connections open, the last used first; a pool costs more than a read.
+
+    deque's own operations are atomic, so that no lock is needed.
+    """
+
+    def __init__(self, readers: Engine) -> None:
+        self._engine = readers
+        self._idle: deque[Connection] = deque()
+        self._closed = False
+
+    def read(self, run: Callable[[Connection], T]) -> T:
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._engine.connect()
+        try:
+            result = run(connection)
+        except BaseException:
+            # A cursor that was not read to its end would hold on to what it saw.
+            connection.close()
+            raise
+        if len(self._idle) < KEPT_READERS and not self._closed:
+            self._idle.append(connection)
+        else:
+            connection.close()
+        return result
+
+    def close(self) -> None:
+        self._closed = True
+        while self._idle:
+            self._idle.pop().close()
 
 
 class FileLock:

@@ -237,7 +237,7 @@ class _Session:
 
     def __init__(self, path: Path) -> None:
         self.raw = sqlite.connect(path, read_only=False)
-        self._engine = sqlite.engine(lambda: self.raw, size=1)
+        self._engine = sqlite.engine(lambda: self.raw)
         try:
             self.connection = self._engine.connect()
             self.lock = sqlite.FileLock(path)
