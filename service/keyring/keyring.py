@@ -55,6 +55,7 @@ from service.ports.store import Leases, PINLatch
 
 SESSIONS: Final = 8  # a process's request threads and the batch threads; small HSMs have few
 MIN_CHUNK: Final = 8  # fewer signatures are not worth another thread
+SLOW_SECONDS: Final = 0.002  # a signature: so slow a token is asked for a few of them side by side
 MAX_CHUNK: Final = 64  # a re-initialisation waits for chunks to end, 0.2 s on a slow HSM
 
 
@@ -118,6 +119,7 @@ class Keyring:
         self._sessions = sessions
         self._vigilance = vigilance
         self._call_seconds = call_seconds
+        self._is_slow = False  # as the last chunk was; a hint, so threads may race
         for token in self._tokens:
             shown = token.name or token.label
             for counter in (RELOGINS, REINITIALISATIONS, FAILOVERS):
@@ -183,12 +185,20 @@ class Keyring:
         sign: Callable[[Sequence[ToSign]], list[bytes | ServiceError]],
         items: Sequence[ToSign],
     ) -> list[bytes | ServiceError]:
-        if len(items) <= MIN_CHUNK:
-            return sign(items)
+        least = 1 if self._is_slow else MIN_CHUNK
         each = -(-len(items) // min(BATCH_THREADS, self._sessions))
-        size = min(max(each, MIN_CHUNK), MAX_CHUNK)
+        size = min(max(each, least), MAX_CHUNK)
+
+        def timed(chunk: Sequence[ToSign]) -> list[bytes | ServiceError]:
+            began = self._clock.monotonic()
+            signed = sign(chunk)
+            self._is_slow = self._clock.monotonic() - began > SLOW_SECONDS * len(chunk)
+            return signed
+
+        if len(items) <= size:
+            return timed(items)
         chunks = [items[start : start + size] for start in range(0, len(items), size)]
-        signed = self._runtime().threads.map(sign, chunks)
+        signed = self._runtime().threads.map(timed, chunks)
         return [result for chunk in signed for result in chunk]
 
     def _pools_of(self, locations: Sequence[Location]) -> list[hsm.TokenPool]:
