@@ -70,6 +70,7 @@ def measure(rounds: int, times: Times, *, max_seconds: float) -> Report:
     single: list[Result] = []
     attach: list[Result] = []
     memory: list[float] = []
+    proportional: list[float] = []
     with TemporaryDirectory(prefix="sealwright-bench-") as directory:
         program = compile_raw(Path(directory))
         with product.running(Path(directory) / "state") as started:
@@ -87,12 +88,14 @@ def measure(rounds: int, times: Times, *, max_seconds: float) -> Report:
                 single.append(bench.single())
                 attach.append(bench.attach(f"bench/round-{number}"))
                 memory.append(bench.memory())
+                proportional.append(bench.proportional_memory())
                 longest = max(longest, time.monotonic() - began - spent)
                 _progress(
                     f"round {number + 1}: {batch[-1].ratio:.2f} of COMP, {single[-1].ratio:.2f} of "
                     f"an empty answer, {attach[-1].ratio:.2f} of bare uploads"
                 )
-    return Report((Row(BATCH, batch), Row(SINGLE, single), Row(ATTACH, attach)), memory, starts())
+    rows = (Row(BATCH, batch), Row(SINGLE, single), Row(ATTACH, attach))
+    return Report(rows, memory, starts(), proportional)
 
 
 def _progress(text: str) -> None:

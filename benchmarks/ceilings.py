@@ -8,9 +8,11 @@ is n threads that verify one P-256 signature by the library that the service use
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -105,6 +107,19 @@ def software_verification(*, threads: int, seconds: float) -> Rate:
         made = sum(pool.map(loop, [began + seconds] * threads))
         took = time.perf_counter() - began
         return _rate(made, took, time.process_time() - used)
+
+
+def commit_milliseconds(directory: Path, *, seconds: float) -> float:
+    """Return what one durable commit of SQLite takes here by itself, as the service commits."""
+    with closing(sqlite3.connect(directory / "commits.db", isolation_level=None)) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = FULL")
+        database.execute("CREATE TABLE IF NOT EXISTS commits (at REAL)")
+        made, began = 0, time.perf_counter()
+        while (took := time.perf_counter() - began) < seconds or not made:
+            database.execute("INSERT INTO commits VALUES (?)", (took,))
+            made += 1
+    return took / made * 1e3
 
 
 def comp(raw2: float, ver2: float) -> float:

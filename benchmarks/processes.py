@@ -56,6 +56,15 @@ def resident_bytes(pid: int) -> int:
     raise ProcessLookupError(f"process {pid} has ended")
 
 
+def proportional_bytes(pid: int) -> int:
+    """Return Pss: as VmRSS, but of pages that several processes share only this one's part."""
+    for line in (PROC / str(pid) / "smaps_rollup").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name == "Pss":
+            return int(value.split()[0]) * 1024
+    raise ProcessLookupError(f"process {pid} has ended")
+
+
 def busy_seconds() -> float:
     """Return the CPU time that all processes of the machine have used, and what was stolen."""
     fields = [int(field) for field in (PROC / "stat").read_text().splitlines()[0].split()[1:9]]

@@ -46,11 +46,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`mebibytes` is the largest worker after each round."""
+    """`mebibytes` is the largest worker after each round; `proportional` the same with the
+    pages that it shares with gunicorn's master and its siblings divided among them."""
 
     rows: Sequence[Row]
     mebibytes: Sequence[float]
     starts: Sequence[Start] = ()
+    proportional: Sequence[float] = ()
 
     def lines(self) -> Sequence[str]:
         rounds = len(self.mebibytes)
@@ -78,6 +80,11 @@ class Report:
         if large:
             readings = ", ".join(f"{value:.0f}" for value in self.mebibytes)
             out.append(f"\nShort: memory: {readings} MiB after the rounds.")
+            if self.proportional:
+                out[-1] += (
+                    f" With shared pages in proportion it is {max(self.proportional):.0f}: the "
+                    "modules are imported once, before the workers are forked."
+                )
         if self.starts:
             out += ["", *(start.line() for start in self.starts)]
         return out
@@ -89,6 +96,7 @@ class Report:
             "worker_mebibytes": {
                 "at_most": MAX_WORKER_MEBIBYTES,
                 "after_each_round": list(self.mebibytes),
+                "with_shared_pages_in_proportion": list(self.proportional),
                 "falls_short": self._too_large(),
             },
             "plugins": [

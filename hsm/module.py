@@ -17,6 +17,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, Self
 
@@ -239,6 +240,12 @@ _inherited_paths: frozenset[str] = frozenset()
 _loading = threading.Lock()
 
 
+@lru_cache(maxsize=64)
+def _file_of(path: Path) -> str:
+    """Return what dlopen tells modules apart by, looked up once: each call of a token asks."""
+    return os.path.realpath(path)
+
+
 def load(path: Path, init_args: str | None = None) -> Module:
     """Return this process's module of that file, loaded on first use.
 
@@ -248,7 +255,7 @@ def load(path: Path, init_args: str | None = None) -> Module:
     Raises:
         ModuleLoadError, ModuleInheritedError
     """
-    real = os.path.realpath(path)  # dlopen tells files apart, not names
+    real = _file_of(path)
     if real in _inherited_paths:
         raise _inherited(path)
     with _loading:

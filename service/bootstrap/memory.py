@@ -8,6 +8,10 @@ import sys
 from typing import Final
 
 _M_ARENA_MAX: Final = -8  # malloc.h of glibc
+_M_MMAP_THRESHOLD: Final = -3
+_M_TRIM_THRESHOLD: Final = -1
+LARGE_BYTES: Final = 512 << 10  # fixed: glibc would raise it to the largest that was ever freed
+KEPT_BYTES: Final = 1 << 20  # free at the end of an arena
 ARENAS: Final = 2  # the interpreter lets one thread allocate at a time, C libraries more
 
 YOUNG_OBJECTS: Final = 20_000  # made and not freed: a batch of 1,000 makes some 100,000
@@ -16,6 +20,8 @@ YOUNG_OBJECTS: Final = 20_000  # made and not freed: a batch of 1,000 makes some
 def share_arenas() -> None:
     """Let the threads of this process share a few arenas of malloc (glibc; else nothing).
 
+    What is large, such as the answer to a batch, goes back to the kernel when it is freed.
+
     By default each thread gets its own, and each keeps what its largest batch once needed:
     20 MB more for eight threads that have signed a thousand images each.
     """
@@ -23,6 +29,8 @@ def share_arenas() -> None:
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
         if mallopt is not None:
             mallopt(_M_ARENA_MAX, ARENAS)
+            mallopt(_M_MMAP_THRESHOLD, LARGE_BYTES)
+            mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES)
 
 
 def collect_seldom() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
@@ -21,7 +22,7 @@ KEY_ID_BYTES: Final = 4
 MAX_SIGNATURES: Final = 64  # the specification asks for 16 at least
 MAX_NOTE_BYTES: Final = 256 * 1024  # so many of ML-DSA-44, with room
 _DASH: Final = "\N{EM DASH} "
-_LOWEST: Final = " "  # below it are control characters
+_CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Note:
     @classmethod
     def parse(cls, content: str) -> Note:
         """Raises MalformedError."""
-        if len(content) > MAX_NOTE_BYTES or any(c < _LOWEST and c != "\n" for c in content):
+        if len(content) > MAX_NOTE_BYTES or _CONTROL.search(content):
             raise MalformedError("not a note: too long, or with control characters")
         # The last blank line ends the text, which may hold others.
         before, blank, after = content.rpartition("\n\n")

@@ -48,6 +48,8 @@ class ExtendLog:
         self._guard: Final = guard
         self._clock: Final = clock
         self._owner: Final = new_id("own")
+        # Those that had an open tree when last seen; set operations are atomic.
+        self._begun: Final[set[LogName]] = set()
         self._rounds: Final = {
             LogName.SIGNATURES: SharedRounds(partial(self._round, LogName.SIGNATURES), clock),
             LogName.AUDIT: SharedRounds(partial(self._round, LogName.AUDIT), clock),
@@ -63,12 +65,23 @@ class ExtendLog:
             LogRolledBackError: the store was put back to an older state.
             StoreUnavailableError
         """
+        if log in self._begun:
+            try:
+                return self._join(log, seconds)
+            except LogUnavailableError:
+                if log in self._begun:
+                    raise
+        # It is new to us, or has been closed since.
         if self._writer.tree(log) is None:
             # Whoever lost the whole store must not begin again under the published name.
             for each in LogName:
                 self._guard.check(each)
             if self._names.tree(log) is None:
                 return False
+        self._begun.add(log)
+        return self._join(log, seconds)
+
+    def _join(self, log: LogName, seconds: float) -> bool:
         self._rounds[log].join(self._clock.monotonic() + seconds)
         return True
 
@@ -104,6 +117,7 @@ class ExtendLog:
                 log, owner=self._owner, seconds=CLAIM_SECONDS, limit=INTEGRATE_AT_ONCE
             )
             if done is None:
+                self._begun.discard(log)
                 raise LogUnavailableError(f"the log {log} has been closed")
             if not done.is_more:
                 return done
