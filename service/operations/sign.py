@@ -136,7 +136,7 @@ class Sign(Generic[R]):
         held: IdempotentRequest | None,
     ) -> tuple[SignedItem, ...]:
         """As the call, under an Idempotency-Key that the caller of this holds already, or none."""
-        self.cycle.may_sign()
+        self.sign.may_sign()
         request_id = held.id if held is not None else new_id("req")
         earlier = self.replays.earlier(held, request.size)
         # (2) to (5); an item that an earlier run has ended for good is only authorised again.

@@ -51,7 +51,7 @@ class SignUnits:
 
         Raises:
             StoreUnavailableError: nothing was signed, or nothing of it leaves.
-            LogUnavailableError, LogRolledBackError: nothing was signed.
+            LogUnavailableError, LogRolledBackError, MaintenanceError: nothing was signed.
         """
         if not units:
             return Made()
@@ -59,6 +59,10 @@ class SignUnits:
         if run.attach or run.force or len(units) > MAX_JOINT_UNITS:
             return self._together([(units, run)])[0]
         return self._joint((units, run))
+
+    def may_sign(self) -> None:
+        """Raise MaintenanceError where nothing is to be signed now, in no request."""
+        self._cycle.may_sign()
 
     def _together(self, shares: Sequence[_Share]) -> Sequence[Made]:
         asked = [unit.statement_hash for units, run in shares if not run.force for unit in units]
