@@ -28,9 +28,9 @@ class Runs:
         return [2 * share for share in shares]
 
 
-def side_by_side(runs: Runs, shares: Sequence[int]) -> list[object]:
+def side_by_side(runs: Runs, shares: Sequence[int], *, apart: bool = True) -> list[object]:
     """Call with 0, and with each of `shares` while that call's run is under way."""
-    joint = Joint(runs)
+    joint = Joint(runs, apart=apart)
     outcomes: list[object] = [None] * len(shares)
 
     def call(number: int) -> None:
@@ -87,3 +87,33 @@ def test_a_store_that_is_away_is_asked_once_and_each_is_told_by_an_error_of_its_
     assert [type(outcome) for outcome in outcomes] == [StoreUnavailableError] * 2
     assert outcomes[0] is not outcomes[1]
     assert all(getattr(outcome, "retry_after", None) == 1.5 for outcome in outcomes)
+
+
+def test_a_run_that_must_not_be_done_twice_fails_for_all_who_share_it() -> None:
+    def refuse(shares: Sequence[int]) -> None:
+        if 2 in shares:
+            raise KeyNotFoundError("none")
+
+    runs = Runs(refuse)
+    outcomes = side_by_side(runs, [1, 2, 3], apart=False)
+    assert [sorted(run) for run in runs.seen] == [[0], [1, 2, 3]]
+    assert [(type(outcome), str(outcome)) for outcome in outcomes] == [
+        (KeyNotFoundError, "none")
+    ] * 3
+    assert len({id(outcome) for outcome in outcomes}) == 3
+
+
+def test_who_comes_while_others_are_served_leads_the_run_after_them() -> None:
+    runs = Runs()
+    runs.began.set()
+    joint = Joint(runs)
+    sums: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: sums.extend(joint(1) for _ in range(200))) for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sums == [2] * 1600
+    assert sum(len(run) for run in runs.seen) == 1600
