@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -263,6 +264,12 @@ def test_events_are_exported_as_the_leaves_bytes_and_for_collectors(
         "X-Next-Cursor"
         not in audited.get("/v1/audit-events?format=cef&actor=a|da", headers=who).headers
     )
+    (message,) = audited.get(
+        "/v1/audit-events?format=syslog&limit=1", headers=who
+    ).text.splitlines()
+    # Facility 13 (log audit), severity 4 (warning): RFC 5424, 6.2.1.
+    header = r"<108>1 \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z - sealwright - door\.denied - "
+    assert re.fullmatch(header + re.escape(line), message)
     assert audited.get("/v1/audit-events?format=xml", headers=who).status_code == 422
 
 

@@ -10,7 +10,7 @@ from service.domain import errors
 from service.domain.log import LogName
 from service.web import dump, dump_log
 from service.web.api.log import BINARY, PLAIN
-from service.web.cef import cef_line
+from service.web.collectors import cef_line, syslog_line
 from service.web.responses import answer, text
 from service.web.routing import Answer, Call, Routes, in_json
 from service.web.schemas.audit import AuditQuery, LoggedEventPageSchema, wanted_events
@@ -129,5 +129,6 @@ def search_events(call: Call) -> Response:
     if query["format"] == "jsonl":
         return text(b"".join(event.body + b"\n" for event in found.items), NDJSON, headers=headers)
     version = current_app.config["VERSION"]
-    lines = "".join(cef_line(event, version=version) + "\n" for event in found.items)
+    line = syslog_line if query["format"] == "syslog" else cef_line
+    lines = "".join(line(event, version=version) + "\n" for event in found.items)
     return text(lines, PLAIN, headers=headers)

@@ -11,7 +11,7 @@ from service.domain.limits import MAX_REFERENCE_CHARS
 from service.web.schemas.common import PageQuery, PageSchema
 from service.web.schemas.fields import Moment, about, text
 
-FORMATS: Final = ("json", "jsonl", "cef")
+FORMATS: Final = ("json", "jsonl", "cef", "syslog")
 MAX_ACTION_CHARS: Final = 64
 
 
@@ -26,7 +26,8 @@ class AuditQuery(PageQuery):
         validate=validate.OneOf(FORMATS),
         metadata=about(
             "`jsonl`: the exact bytes of each leaf, one a line. `cef`: Common Event Format, for "
-            "a collector. Both name the next page in `X-Next-Cursor`."
+            "a collector. `syslog`: the same as messages of RFC 5424. All three name the next page "
+            "in `X-Next-Cursor`."
         ),
     )
 
