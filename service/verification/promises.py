@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from service.domain.keys import KeyVersion, Scheme
@@ -11,6 +11,7 @@ from service.domain.public_keys import SignatureInvalidError, public_key
 from service.ports.proofs import UnverifiedPromise
 from service.translog.logged import log_id, promise_message
 
+_ACCURACY: Final = timedelta(seconds=1)  # of a time in whole seconds
 _INVALID: Final = (SignatureInvalidError, ValueError, TypeError, OverflowError, OSError)
 """Also what numbers lead to that are none of 64 bits, or no time of a calendar."""
 
@@ -22,7 +23,9 @@ class PromiseInvalidError(ValueError):
 def check_promise(
     found: UnverifiedPromise, bodies: frozenset[bytes], keys: Sequence[KeyVersion]
 ) -> datetime:
-    """Return the time that the log vouches for; `keys` are trusted versions of log keys.
+    """Return the end of the second that the log vouches for: it may have seen the entry then only.
+
+    `keys` are trusted versions of log keys.
 
     Raises:
         PromiseInvalidError
@@ -42,8 +45,9 @@ def check_promise(
         )
         public_key(key.public_key).verify(Scheme.ECDSA_P256_SHA256, message, promise.signature)
         at = datetime.fromtimestamp(promise.integrated_time, UTC)
+        latest = at + _ACCURACY
     except _INVALID as error:
         raise PromiseInvalidError("the log's promise does not verify") from error
     if at < key.created_at.replace(microsecond=0):
         raise PromiseInvalidError("the log's promise is older than its key")
-    return at
+    return latest
