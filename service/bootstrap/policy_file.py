@@ -9,6 +9,7 @@ from typing import Final
 
 import yaml
 
+from service.domain import configfile
 from service.domain.clock import Clock
 from service.domain.errors import ConfigurationError
 from service.policy.document import Policy, parse_policy
@@ -16,7 +17,6 @@ from service.verification.others import check_roots
 
 log = logging.getLogger(__name__)
 
-MAX_POLICY_BYTES: Final = 1024 * 1024  # thousands of rules; more is a mistake
 CHECK_EVERY_SECONDS: Final = 1.0  # how long a change may go unnoticed
 
 
@@ -26,12 +26,7 @@ def read_policy(path: Path) -> Policy:
     Raises:
         ConfigurationError: with every fault.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
-    if len(content) > MAX_POLICY_BYTES:
-        raise ConfigurationError(f"{path} has more than {MAX_POLICY_BYTES} bytes")
+    content = configfile.read(path)
     try:
         document = yaml.safe_load(content)
     except yaml.YAMLError as error:

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from service.domain import strictyaml
+from service.domain import configfile, strictyaml
 from service.domain.errors import ConfigurationError
 
-MAX_FILE_BYTES: Final = 1024 * 1024  # thousands of tokens
 MAX_LABEL_BYTES: Final = 32  # CK_TOKEN_INFO.label
 MAX_SERIAL_BYTES: Final = 16  # CK_TOKEN_INFO.serialNumber
 MAX_TEXT_BYTES: Final = 4096  # a path, or NSS's description of a database
@@ -44,14 +43,7 @@ def load_tokens(path: Path) -> tuple[TokenSettings, ...]:
     Raises:
         ConfigurationError: with every fault of the file.
     """
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
-    if len(content) > MAX_FILE_BYTES:
-        raise ConfigurationError(f"{path} has more than {MAX_FILE_BYTES} bytes")
-    return parse_tokens(content)
+    return parse_tokens(configfile.read(path))
 
 
 def parse_tokens(content: bytes) -> tuple[TokenSettings, ...]:

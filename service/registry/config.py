@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from service.domain import strictyaml
+from service.domain import configfile, strictyaml
 from service.domain.errors import ConfigurationError
 from service.domain.limits import MAX_MANIFEST_BYTES
 
@@ -21,7 +21,6 @@ _HOST = re.compile(
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?"
 )
 _HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_MAX_FILE_BYTES: Final = 1024 * 1024  # thousands of registries
 _FIELDS: Final = frozenset(
     {
         "host", "address", "http", "ca_file", "public_name", "username_file", "password_file",
@@ -71,14 +70,7 @@ def load_registries(path: Path) -> tuple[RegistryConfig, ...]:
     Raises:
         ConfigurationError: with every fault of the file.
     """
-    try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
-    if len(content) > _MAX_FILE_BYTES:
-        raise ConfigurationError(f"{path}: has more than {_MAX_FILE_BYTES} bytes")
-    return parse_registries(content)
+    return parse_registries(configfile.read(path))
 
 
 def parse_registries(content: bytes) -> tuple[RegistryConfig, ...]:

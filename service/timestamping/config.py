@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from service.domain import strictyaml
+from service.domain import configfile, strictyaml
 from service.domain.errors import ConfigurationError
 from service.domain.limits import MAX_NAME_CHARS
 from service.domain.signing import OWN_AUTHORITY
 from service.verification.chains import ChainInvalidError, unverified_from_pem
 from service.verification.roots import ca_paths, is_ca
 
-_MAX_FILE_BYTES: Final = 1024 * 1024  # a handful of authorities, with their roots in other files
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]*")
 _FIELDS: Final = frozenset({"name", "url", "chain_file", "ca_file", "http", "timeout_seconds"})
 _TIMEOUTS: Final = (0.1, 30.0)
@@ -63,7 +62,7 @@ def load_timestamps(path: Path) -> TimestampConfig:
     Raises:
         ConfigurationError: with every fault of the file, and of the files that it names.
     """
-    return parse_timestamps(_content(path))
+    return parse_timestamps(configfile.read(path))
 
 
 def parse_timestamps(content: bytes) -> TimestampConfig:
@@ -108,17 +107,6 @@ def _keys(value: object, faults: list[str]) -> frozenset[str] | None:
         return frozenset(value)
     faults.append("keys: not a list of names of keys")
     return None
-
-
-def _content(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
-    if len(content) > _MAX_FILE_BYTES:
-        raise ConfigurationError(f"{path} has more than {_MAX_FILE_BYTES} bytes")
-    return content
 
 
 class _Entry:
@@ -187,7 +175,7 @@ class _Entry:
         if path is None:
             return ()
         try:
-            listed = unverified_from_pem(_content(path).decode("ascii", errors="replace"))
+            listed = unverified_from_pem(configfile.read(path).decode("ascii", errors="replace"))
         except (ConfigurationError, ChainInvalidError) as error:
             self._fault("chain_file", str(error))
             return ()

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from service.domain import strictyaml
+from service.domain import configfile, strictyaml
 from service.domain.errors import ConfigurationError
 from service.domain.log import LogName
 from service.translog.cosignatures import Witness
 from service.translog.errors import MalformedError
 
-_MAX_FILE_BYTES: Final = 1024 * 1024
 _MAX_WITNESSES: Final = 32  # each adds a line to every checkpoint that is read
 _FIELDS: Final = frozenset({"key", "url", "logs", "ca_file"})
 
@@ -32,14 +31,7 @@ class WitnessConfig:
 
 def load_witnesses(path: Path) -> tuple[WitnessConfig, ...]:
     """Read the file. Raises ConfigurationError, with every fault."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
-    if len(content) > _MAX_FILE_BYTES:
-        raise ConfigurationError(f"{path}: has more than {_MAX_FILE_BYTES} bytes")
-    return parse_witnesses(content)
+    return parse_witnesses(configfile.read(path))
 
 
 def parse_witnesses(content: bytes) -> tuple[WitnessConfig, ...]:
