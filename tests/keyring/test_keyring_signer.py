@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,14 @@ import pytest
 import hsm
 from hsm import module as modules
 from service.domain import errors
+from service.domain.clock import SystemClock
 from service.domain.keys import Algorithm, KeyVersion, Location, Scheme
 from service.domain.public_keys import public_key
 from service.keyring import Keyring, TokenConfig
+from service.keyring.runtime import BATCH_THREADS
 from service.keyring.translate import service_error
 from service.ports.hsm import ToSign
-from tests.support.faults import counted, failing
+from tests.support.faults import Function, counted, failing, replaced
 from tests.support.keyrings import Keyrings
 from tests.support.memory import MemoryPINLatch
 from tests.support.softhsm import TokenFixture
@@ -62,6 +65,60 @@ def test_one_signature_costs_one_signing_call_and_no_search(
             keyring.sign(version, P256, [item])
     assert len(signed) == 5
     assert [searched, read, opened, logged_in] == [[], [], [], []]
+
+
+@dataclass
+class HandClock(SystemClock):
+    """Stands still but for what a token is said to take."""
+
+    ahead: float = 0.0
+
+    def monotonic(self) -> float:
+        return self.ahead
+
+
+@dataclass
+class Callers:
+    """Stands before C_SignInit: who calls it, how long it takes, and who has to be there at once."""
+
+    clock: HandClock
+    seconds: float
+    together: threading.Barrier | None = None
+    threads: list[int] = field(default_factory=list)
+
+    def __call__(self, function: Function) -> Function:
+        def call(*arguments: int) -> int:
+            self.threads.append(threading.get_ident())
+            self.clock.ahead += self.seconds
+            if self.together is not None:
+                self.together.wait(timeout=20)
+            return function(*arguments)
+
+        return call
+
+
+def test_a_slow_token_is_asked_for_a_few_signatures_at_once_and_a_fast_one_is_not(
+    keyrings: Keyrings, version: KeyVersion, token: TokenFixture
+) -> None:
+    clock = HandClock()
+    keyring = keyrings([token.config], clock=clock)
+    few = batch(version, BATCH_THREADS)
+    fast = Callers(clock, seconds=0.001)
+    with replaced(token.module, "C_SignInit", fast):
+        keyring.sign(version, P256, few)
+        keyring.sign(version, P256, few)
+    assert (len(fast.threads), len(set(fast.threads))) == (2 * BATCH_THREADS, 1)
+    slow = Callers(clock, seconds=0.02)
+    with replaced(token.module, "C_SignInit", slow):
+        keyring.sign(version, P256, few)
+        assert (len(slow.threads), len(set(slow.threads))) == (BATCH_THREADS, 1)
+        slow.together = threading.Barrier(BATCH_THREADS)
+        signatures = keyring.sign(version, P256, few)
+    assert len(set(slow.threads[BATCH_THREADS:])) == BATCH_THREADS
+    pinned = public_key(version.public_key)
+    for n, signature in enumerate(signatures):
+        assert isinstance(signature, bytes)
+        pinned.verify(P256, f"message {n}".encode(), signature)
 
 
 def test_one_bad_item_fails_alone(keyring: Keyring, version: KeyVersion) -> None:

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from hsm import CALL_SECONDS
-from service.domain.clock import SystemClock
+from service.domain.clock import Clock, SystemClock
 from service.keyring import Keyring, TokenConfig, Vigilance
 from service.operations.readiness import require_token
 from tests.support.memory import MemoryLeases, MemoryMeter, MemoryPINLatch
@@ -28,13 +28,14 @@ class Keyrings:
         *,
         vigilance: Vigilance | None = None,
         call_seconds: float = CALL_SECONDS,
+        clock: Clock | None = None,
     ) -> Keyring:
         made = Keyring(
             tokens,
             self.latch,
             self.leases,
             b"a secret of its own",
-            SystemClock(),
+            clock or SystemClock(),
             meter=self.meter,
             vigilance=vigilance,
             call_seconds=call_seconds,
