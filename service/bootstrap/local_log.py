@@ -12,7 +12,7 @@ from service.domain.clock import SystemClock
 from service.domain.findings import SIGNATURE_NOT_LOGGED, NewFinding, Severity
 from service.domain.log import LogName
 from service.domain.public_keys import PublicKey
-from service.domain.references import Repository
+from service.domain.references import NO_REPOSITORY, Repository
 from service.operations.log import (
     LoggedAtRegistries,
     Loss,
@@ -92,7 +92,8 @@ def signatures_at(
     wanted = [Repository.parse(name) for name in repositories]
     if on_record:
         with closing(Store(settings.database_url)) as store:
-            wanted += store.journal.repositories()
+            # What plug-ins had signed may name no repository, so there is no place to look at.
+            wanted += [r for r in store.journal.repositories() if r != NO_REPOSITORY]
     client = build_registries(settings, SystemClock())
     look = OurSignatures(TagListing(client), client, ReferrerListing(client))
     return look(list(dict.fromkeys(wanted)), [PublicKey.parse(key) for key in keys])
