@@ -34,6 +34,7 @@ from service.store.rows import (
     SIGNATURES,
     STATEMENT_COLUMNS,
     payload_sha256,
+    repository_from,
     signature_from,
     statement_from,
     statement_values,
@@ -178,7 +179,7 @@ class StoredJournal:
 
     def repositories(self) -> Sequence[Repository]:
         rows = self._database.read(lambda c: c.execute(_REPOSITORIES).scalars().all())
-        return [Repository.parse(name) for name in sorted(rows)]
+        return [repository_from(name) for name in sorted(rows)]
 
     def of_version(self, key: str, version: int, digest: Digest) -> Sequence[Signature]:
         values = {"key": key, "version": version, "digest": digest.hex}

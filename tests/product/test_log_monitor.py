@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from service.formats import dsse
 from service.formats.notation import jws
 from service.formats.notation.envelope import target_payload, to_raw
 from tests.support.past_the_service import sign_past
+from tests.support.payloads import a_statement, pae
 from tests.support.product import Product, dev_environment
 from tests.support.registry import OCI_INDEX, OCI_MANIFEST
 
@@ -162,3 +163,30 @@ def test_with_the_services_settings_it_is_a_critical_finding(
     query = "/v1/findings?code=signature-not-logged&severity=critical&limit=500"
     found = product.call("GET", query, who="auditor").body["items"]
     assert f"release/1 {where}" in {one["subject"] for one in found}
+
+
+def test_what_a_plug_in_had_signed_without_a_repository_keeps_nobody_from_looking(
+    place: Place, monitor: Monitor
+) -> None:
+    product = place.product
+    plug_in = {
+        "name": f"plug-in-{uuid.uuid4().hex[:8]}",
+        "person": "CI",
+        "role": "builder",
+        "repositories": ["**"],
+        "keys": ["release"],
+        "rights": ["sign-payload"],
+    }
+    token = product.call("POST", "/v1/credentials", plug_in, who="admin").body["token"]
+    payload = base64.b64encode(pae(a_statement(Digest.of(uuid.uuid4().bytes)))).decode()
+    signed = replace(product, tokens={**product.tokens, "plug-in": token}).call(
+        "POST",
+        "/v1/keys/release/payload-signatures",
+        {"encoding": "dsse-pae", "payload": payload},
+        who="plug-in",
+    )
+    assert signed.status == 201, signed.body
+    assert product.sign(f"{place.name}@{place.digest}").status == 201
+    _, seen, told = Monitor(product, monitor.state, dev_environment(product))("--store")
+    assert seen.get("signatures", 0) > 0, told
+    assert seen["unanswered"] == []
