@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = [
     "tests.support.edge",
@@ -17,6 +18,12 @@ pytest_plugins = [
 ]
 
 _HERE = Path(__file__).parent
+
+# The same commit gets the same answer, on a machine of any speed: a stall is no failure of the
+# code under test. `pytest --hypothesis-profile=explore` looks at other examples each time.
+settings.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("same", settings.get_profile("explore"), derandomize=True)
+settings.load_profile("same")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -194,7 +194,8 @@ def test_a_misshapen_payload_is_refused_on_record_and_reaches_no_key(
 
 
 @settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=60,
 )
 @given(
     st.one_of(
