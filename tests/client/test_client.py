@@ -244,7 +244,7 @@ def test_silence_ends_at_the_time_out() -> None:
     hang_up = threading.Event()
 
     def silent(connection: socket.socket) -> None:
-        hang_up.wait(5)
+        hang_up.wait(60)
 
     with answering(silent) as url:
         quick = SealwrightClient(settings(url, timeout=0.05), Waits().retries(attempts=1))

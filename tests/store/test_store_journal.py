@@ -165,8 +165,8 @@ def test_one_refused_item_takes_no_other_along(store: Store) -> None:
 def test_renewal_keeps_a_lease_and_only_its_owners(store: Store) -> None:
     make_key(store)
     mine, other = an_intent(a_statement(1)), an_intent(a_statement(2), item=1)
-    store.journal.intend([mine], owner="own_1", seconds=5)
-    store.journal.intend([other], owner="own_2", seconds=5)
+    store.journal.intend([mine], owner="own_1", seconds=60)
+    store.journal.intend([other], owner="own_2", seconds=60)
     store.journal.renew("req_1", owner="own_1", seconds=EXPIRED)  # shortened, to see it move
     assert [u.intent_id for u in store.journal.unknown_outcomes(ANY, FIRST).items] == [mine.id]
 

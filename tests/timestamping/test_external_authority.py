@@ -36,7 +36,7 @@ def openssl(tmp_path_factory: pytest.TempPathFactory) -> OpenSSLAuthority:
 
 def config(openssl: OpenSSLAuthority, host: str, scheme: str = "http") -> AuthorityConfig:
     return AuthorityConfig(
-        "openssl", f"{scheme}://{host}/stamp", (openssl.chain[1:],), timeout_seconds=5
+        "openssl", f"{scheme}://{host}/stamp", (openssl.chain[1:],), timeout_seconds=60
     )
 
 
@@ -112,14 +112,14 @@ def test_what_is_no_stamp_is_refused(
     openssl: OpenSSLAuthority, answer: Scripted, told: str
 ) -> None:
     with answering(openssl, lambda _: answer) as (authority, _):
-        assert told in refused(authority.stamp(MESSAGES[:1], seconds=1))
+        assert told in refused(authority.stamp(MESSAGES[:1], seconds=1 if answer.silent else 30))
 
 
 def test_a_redirect_is_not_followed(openssl: OpenSSLAuthority) -> None:
     with ScriptedServer(openssl.serve) as elsewhere:
         away = Scripted(307, {**REPLY, "Location": f"http://{elsewhere.host}/stamp"})
         with answering(openssl, lambda _: away) as (authority, _):
-            assert refused(authority.stamp(MESSAGES[:1], seconds=5)) == "it answered 307"
+            assert refused(authority.stamp(MESSAGES[:1], seconds=30)) == "it answered 307"
         assert elsewhere.received == []
         direct = ExternalAuthority(config(openssl, elsewhere.host), SystemClock())
         assert isinstance(direct.stamp(MESSAGES[:1], seconds=30)[0], Timestamp)
@@ -167,9 +167,9 @@ def test_a_time_far_from_ours_is_no_proof_of_anything(openssl: OpenSSLAuthority)
     with ScriptedServer(lie) as server:
         wanted = AuthorityConfig("liar", f"http://{server.host}", (liar.chain[1:],))
         authority = ExternalAuthority(wanted, SystemClock())
-        assert "another time than ours" in refused(authority.stamp(MESSAGES[:1], seconds=5))
+        assert "another time than ours" in refused(authority.stamp(MESSAGES[:1], seconds=30))
         liar.at = now
-        assert isinstance(authority.stamp(MESSAGES[:1], seconds=5)[0], Timestamp)
+        assert isinstance(authority.stamp(MESSAGES[:1], seconds=30)[0], Timestamp)
 
 
 def test_of_a_batch_only_the_first_questions_wait_for_one_who_is_gone(
