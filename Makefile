@@ -43,7 +43,7 @@ matrix: .venv/.ok | run-packages conformance-packages ## Let every client judge 
 	$(PYTEST) tests/conformance/test_matrix.py --matrix docs/compatibility.md
 
 drill: .venv/.ok | run-packages test-packages ## Every fault, the slow ones on the whole product among them.
-	$(PYTEST) tests/drill
+	SEALWRIGHT_STRESS_SECONDS=60 $(PYTEST) tests/drill tests/product/test_eight_threads.py
 
 bench: .venv/.ok | run-packages ## Throughput, as ratios to ceilings measured in the same round.
 	$(BIN)/python -m benchmarks

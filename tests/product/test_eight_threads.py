@@ -1,4 +1,7 @@
-"""Eight threads sign for a minute: no crash, no error, and every signature verifies."""
+"""Eight threads sign at once: no crash, no error, and every signature verifies.
+
+`make drill` lets them do so for a minute.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from service.domain.digests import Digest
 from tests.support.product import Product, descendants
 
-SECONDS = float(os.environ.get("SEALWRIGHT_STRESS_SECONDS", "60"))
+SECONDS = float(os.environ.get("SEALWRIGHT_STRESS_SECONDS", "15"))
 THREADS = 8
 
 
 @pytest.mark.timeout(SECONDS * 2 + 120)
-def test_eight_threads_sign_for_a_minute_without_a_crash_or_an_error(product: Product) -> None:
+def test_eight_threads_sign_without_a_crash_or_an_error(product: Product) -> None:
     pem = product.public_key().encode()
     key = serialization.load_pem_public_key(pem)
     assert isinstance(key, ec.EllipticCurvePublicKey)
