@@ -144,6 +144,7 @@ def state(product: Product) -> str:
 class Stopwatch:
     """Measures what the product does, without the time in which it waited for a processor.
 
+    Nor is it the product's time where this thread, too, gets to look late: the machine stalled.
     A thread of its own looks at our processes and all that they have started, ten times a second.
     Invariant: everything but `_stop` is written by that thread only.
     """
@@ -201,7 +202,9 @@ class Stopwatch:
                 self._waited[thread] = waited
         # One thing comes after the other, in whichever thread: it never waits longer than time goes.
         last, waited_before = self._history[-1] if self._history else (moment, 0.0)
-        self._history.append((moment, waited_before + min(more / 1e9, moment - last)))
+        stalled = moment - last - 2 * SAMPLE_SECONDS
+        waited = min(max(more / 1e9, stalled), moment - last)
+        self._history.append((moment, waited_before + waited))
 
 
 @contextmanager
