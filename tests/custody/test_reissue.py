@@ -63,7 +63,6 @@ def counts(report: ReissueReport) -> dict[str, int]:
     return {name: getattr(report, name) for name in names if getattr(report, name)}
 
 
-@pytest.mark.timeout(120)
 def test_after_a_rotation_and_a_reissue_each_image_verifies_with_the_new_key_alone(
     site: Site, tmp_path: Path
 ) -> None:

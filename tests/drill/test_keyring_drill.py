@@ -50,7 +50,7 @@ def told(chaos_module: Path, tmp_path_factory: pytest.TempPathFactory) -> Mappin
         capture_output=True,
         text=True,
         check=False,
-        timeout=110,
+        timeout=290,
     )
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 0, (lines[-1:], done.stderr)

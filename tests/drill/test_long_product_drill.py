@@ -10,8 +10,6 @@ from tests.support.drilling import cut, freeze, remote_product, vanish
 from tests.support.product import Product
 from tests.support.vendors import KitServer
 
-pytestmark = pytest.mark.timeout(300)
-
 
 @pytest.fixture(scope="module")
 def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Product, KitServer]]:

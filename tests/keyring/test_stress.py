@@ -18,7 +18,7 @@ SECONDS = os.environ.get("SEALWRIGHT_STRESS_SECONDS", "5")
 THREADS = 8
 
 
-@pytest.mark.timeout(float(SECONDS) + 60)
+@pytest.mark.timeout(float(SECONDS) + 300)
 def test_eight_threads_sign_without_an_error_while_the_token_is_disturbed(
     new_softhsm: Callable[[], SoftHSM],
 ) -> None:

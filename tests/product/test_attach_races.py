@@ -87,7 +87,6 @@ def ours_at_the_registry(product: Product, repository: str, digest: Digest) -> s
     return in_layers | {str(entry["digest"]) for entry in entries}
 
 
-@pytest.mark.timeout(150)
 def test_every_signature_of_ours_is_there_at_the_end(product: Product) -> None:
     repository = f"race/{uuid.uuid4().hex[:12]}"
     digest = product.images.push_image(repository, "1.0", {"x": uuid.uuid4().bytes})
@@ -135,7 +134,6 @@ def bundles(product: Product, made: list[tuple[str, str]]) -> set[str]:
     return {str(one["attachment"]["digest"] or "pending") for one in found}
 
 
-@pytest.mark.timeout(90)
 @pytest.mark.parametrize("form", ["cosign", "bundle"])
 def test_a_signature_overwritten_after_it_was_confirmed_is_put_back(
     product: Product, form: str

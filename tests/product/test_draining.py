@@ -68,7 +68,6 @@ def intents(service: Product) -> int:
         engine.dispose()
 
 
-@pytest.mark.timeout(150)
 def test_a_batch_in_flight_is_answered_after_sigterm(
     beside: tuple[Product, subprocess.Popen[bytes]],
 ) -> None:

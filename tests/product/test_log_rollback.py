@@ -12,7 +12,6 @@ import uuid
 from contextlib import closing
 from pathlib import Path
 
-import pytest
 from cryptography.hazmat.primitives import serialization
 
 from service.translog.cosignatures import Witness, check_cosignatures
@@ -42,7 +41,6 @@ def sealwright(*words: str, env: dict[str, str]) -> subprocess.CompletedProcess[
     )
 
 
-@pytest.mark.timeout(240)
 def test_a_database_of_an_hour_ago_does_not_fork_the_log(
     tmp_path: Path, registry: DockerRegistry
 ) -> None:

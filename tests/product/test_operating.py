@@ -14,7 +14,6 @@ from tests.support.product import Product, start_dev, stop_dev
 from tests.support.registry import StartRegistry
 
 
-@pytest.mark.timeout(150)
 def test_a_registry_that_is_away_leaves_the_signature_pending_and_gets_it_when_it_is_back(
     tmp_path_factory: pytest.TempPathFactory, start_registry: StartRegistry
 ) -> None:

@@ -11,7 +11,6 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-import pytest
 import sqlalchemy
 
 from service.domain.callers import Credential
@@ -73,7 +72,6 @@ def test_a_job_ends_with_the_answer_that_the_request_would_have_had(product: Pro
     assert product.call("GET", submitted.headers["Location"], who="auditor").status == 200
 
 
-@pytest.mark.timeout(120)
 def test_a_job_whose_workers_are_killed_makes_everything_once(
     services: Services, softhsm: SoftHSM, registry: DockerRegistry
 ) -> None:

@@ -38,7 +38,6 @@ def replicas(
         yield Replicas(both, url)
 
 
-@pytest.mark.timeout(200)
 def test_two_replicas_share_keys_and_records_and_lose_no_attachment(replicas: Replicas) -> None:
     one, two = replicas.both
     assert one.public_key() == two.public_key()
@@ -68,7 +67,6 @@ def test_two_replicas_share_keys_and_records_and_lose_no_attachment(replicas: Re
     assert len(listed.body["items"]) == 16
 
 
-@pytest.mark.timeout(300)
 def test_workers_and_the_database_die_under_load_and_nothing_is_lost(
     replicas: Replicas, postgres_server: PostgresServer
 ) -> None:

@@ -24,7 +24,7 @@ import pytest
 from service.store import Store
 from service.store.migrate import upgrade
 
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 
 
 @dataclass(frozen=True)

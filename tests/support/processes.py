@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 MARK = "TEST_OF_SEALWRIGHT"
-END_SECONDS = 20.0
+END_SECONDS = 60.0
 
 
 def marked(mark: str) -> dict[int, str]:

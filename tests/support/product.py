@@ -20,7 +20,7 @@ import urllib3
 
 from tests.support.registry import DockerRegistry
 
-START_SECONDS = 60
+START_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ def _first_line(stream: IO[str], process: subprocess.Popen[str]) -> str:
 
 def stop_dev(process: subprocess.Popen[str]) -> int:
     process.send_signal(signal.SIGTERM)
-    code = process.wait(timeout=40)
+    code = process.wait(timeout=120)
     if process.stdout is not None:
         process.stdout.close()
     return code

@@ -26,7 +26,7 @@ OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 OCI_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 _LISTENING = re.compile(r'msg="listening on (?P<host>127\.0\.0\.1):(?P<port>[0-9]+)')
 
 

@@ -27,7 +27,7 @@ OCK_MODULES = (
     "/usr/lib/*/opencryptoki/libopencryptoki.so.0",
     "/usr/lib64/opencryptoki/libopencryptoki.so.0",
 )
-START_SECONDS = 20.0
+START_SECONDS = 120.0
 
 NSS_INIT = """
 import sys

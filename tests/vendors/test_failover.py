@@ -11,8 +11,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.support.softhsm import make_softhsm
 from tests.support.vendors import ROOT, kit_vendor
 
@@ -64,7 +62,6 @@ class Worker:
             before = now
 
 
-@pytest.mark.timeout(240)
 def test_a_clone_takes_over_and_hands_back_without_a_failed_request(tmp_path: Path) -> None:
     (tmp_path / "remote").mkdir()
     (tmp_path / "local").mkdir()
