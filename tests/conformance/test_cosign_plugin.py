@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from tests.support.cosign import EMPTY_ROOT, Cosign
-from tests.support.product import Product, free_port
+from tests.support.ports import free_port
+from tests.support.product import Product
 
 SCRIPTS = Path(sys.executable).parent
 

@@ -15,7 +15,8 @@ import pytest
 
 from tests.conformance.test_notation_judges import judge, trust
 from tests.support.clients import client
-from tests.support.product import Product, free_port
+from tests.support.ports import free_port
+from tests.support.product import Product
 from tests.tooling.test_documented_commands import ROOT, console, typed_in
 
 PLUGIN = Path(sys.executable).with_name("notation-sealwright")

@@ -20,7 +20,8 @@ from service.domain.payloads import Encoding
 from service.plugins import cosign, notation
 from tests.support.edge import Listening
 from tests.support.payloads import one_of_each
-from tests.support.product import Product, free_port
+from tests.support.ports import free_port
+from tests.support.product import Product
 
 DIGEST = Digest("a" * 64)
 GOOD = one_of_each(DIGEST)

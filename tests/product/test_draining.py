@@ -18,7 +18,8 @@ import sqlalchemy
 import urllib3
 
 from service.domain.digests import Digest
-from tests.support.product import Product, dev_environment, free_port
+from tests.support.ports import free_port
+from tests.support.product import Product, dev_environment
 
 IMAGES = 500
 

@@ -22,7 +22,8 @@ import urllib3
 
 from service.domain.digests import Digest
 from tests.support.logged import assert_all_logged
-from tests.support.product import Product, dev_environment, free_port
+from tests.support.ports import free_port
+from tests.support.product import Product, dev_environment
 
 STEPS = (5, 6, 7, 8, 9, 10, 11, 12)
 SETTLE_SECONDS = 60

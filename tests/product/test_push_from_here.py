@@ -20,7 +20,8 @@ from service.cli.exits import Exit
 from service.domain.digests import Digest
 from service.formats.siglist import LOG_ANNOTATION, SIGNATURE_ANNOTATION
 from tests.registry.test_registry_auth import HTPASSWD, PASSWORD, USER, certificate
-from tests.support.product import Product, dev_environment, free_port
+from tests.support.ports import free_port
+from tests.support.product import Product, dev_environment
 from tests.support.registry import DockerRegistry, StartRegistry
 
 SEALWRIGHT = Path(sys.executable).with_name("sealwright")

@@ -19,7 +19,7 @@ from service.domain.errors import (
 from service.domain.references import Repository
 from service.registry import OCIClient, RegistryHealthCheck
 from tests.support.oci import client_for, entry
-from tests.support.product import free_port
+from tests.support.ports import free_port
 from tests.support.registry import OCI_INDEX, OCI_MANIFEST, DockerRegistry, StartRegistry
 from tests.support.scripted_http import Received, Scripted, ScriptedServer
 

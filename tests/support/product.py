@@ -6,7 +6,6 @@ import json
 import os
 import selectors
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -123,13 +122,6 @@ def dev_environment(product: Product) -> dict[str, str]:
                 if name.startswith(("SEALWRIGHT_", "SOFTHSM2_"))
             }
     raise AssertionError("nothing of the product is running")
-
-
-def free_port() -> int:
-    """Return a loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def start_dev(

@@ -8,7 +8,6 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import re
 import signal
 import subprocess
 import tarfile
@@ -21,13 +20,14 @@ import pytest
 import urllib3
 
 from service.domain.digests import Digest
+from tests.support.ports import free_port
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 OCI_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 START_SECONDS = 120.0
-_LISTENING = re.compile(r'msg="listening on (?P<host>127\.0\.0\.1):(?P<port>[0-9]+)')
+_LISTENING = 'msg="listening on 127.0.0.1:'
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,7 @@ class DockerRegistry:
 
     def start(self) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
+        self._port = self._port or free_port()
         config = self._directory / "config.yml"
         config.write_text(json.dumps(self._config()))  # JSON is YAML
         log = self._directory / "log"
@@ -109,11 +110,10 @@ class DockerRegistry:
                 start_new_session=True,
             )
         deadline = time.monotonic() + START_SECONDS
-        while (found := _LISTENING.search(log.read_text())) is None:
+        while _LISTENING not in log.read_text():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"docker-registry did not start:\n{log.read_text()}")
             time.sleep(0.01)
-        self._port = int(found["port"])
 
     def stop(self) -> None:
         if self._process is not None:

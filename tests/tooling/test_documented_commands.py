@@ -15,7 +15,8 @@ import pytest
 
 from service.cli.main import cli
 from service.formats.rfc3161 import token_of
-from tests.support.product import Product, dev_environment, free_port
+from tests.support.ports import free_port
+from tests.support.product import Product, dev_environment
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
