@@ -8,6 +8,7 @@ from service.domain.keys import Algorithm, KeyVersion
 from service.keyring import Keyring
 from tests.support.faults import failing
 from tests.support.keyrings import Keyrings
+from tests.support.oci import TurnedClock
 from tests.support.softhsm import TokenFixture
 from tests.support.versions import version_of
 
@@ -50,7 +51,8 @@ def test_a_token_that_is_away_makes_its_keys_unavailable_and_is_asked_once(
     keyrings: Keyrings, token: TokenFixture
 ) -> None:
     versions = [made_on(keyrings([token.config])) for _ in range(5)]
-    keyring = keyrings([token.config])
+    # On a clock that stands still, for a pause after a failure is 0.1 s, and would pass.
+    keyring = keyrings([token.config], clock=TurnedClock())
     with failing(token.module, "C_OpenSession", DEVICE_REMOVED, times=10_000) as asked:
         assert states(keyring, versions[0]) == [["unavailable"]]
         for_one = len(asked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -33,7 +34,9 @@ class ECKey:
         return hsm.sign(pool, self.made.cka_id, hsm.Scheme.ECDSA_P256_SHA256, items)
 
 
-def new_pool(token: TokenFixture, *, sessions: int = 4) -> hsm.TokenPool:
+def new_pool(
+    token: TokenFixture, *, sessions: int = 4, monotonic: Callable[[], float] = time.monotonic
+) -> hsm.TokenPool:
     gate = StoreGate(MemoryPINLatch(), MemoryLeases(), SystemClock(), b"secret")
     address = hsm.TokenAddress(token.module, token.label, token.serial, token.pin_file)
-    return hsm.TokenPool(address, gate, sessions=sessions)
+    return hsm.TokenPool(address, gate, sessions=sessions, monotonic=monotonic)
