@@ -126,10 +126,11 @@ def test_whoever_finds_all_threads_busy_for_long_is_told_so(
     busy = [Caller(lane, call), Caller(lane, call)]
     while lane._queue.qsize() or not call.begun.is_set() or lane._spare < 0:
         os.sched_yield()
-    monkeypatch.setattr(lanes, "WAIT_SECONDS", 0.01)
     ran: list[int] = []
-    with pytest.raises(hsm.HSMUnavailableError, match="all sessions of 'token' are busy"):
-        lane.run(lambda: ran.append(1))
+    with monkeypatch.context() as patience:
+        patience.setattr(lanes, "WAIT_SECONDS", 0.01)
+        with pytest.raises(hsm.HSMUnavailableError, match="all sessions of 'token' are busy"):
+            lane.run(lambda: ran.append(1))
     call.over.set()
     assert [caller.end() for caller in busy] == ["came back"] * 2
     assert lane.run(lambda: 7) == 7
