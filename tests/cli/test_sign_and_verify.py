@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -205,9 +206,15 @@ def test_whoever_waits_for_a_job_gets_its_results(
     shell: Shell, listening: Listening, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(awaiting, "POLL_SECONDS", 0.001)
-    finished = threading.Timer(0.2, finish_jobs, [listening.world])
+
+    def finish() -> None:
+        while not listening.world.jobs.jobs:
+            time.sleep(0.01)
+        finish_jobs(listening.world)
+
+    finished = threading.Thread(target=finish, daemon=True)
     finished.start()
-    ended = shell("sign", IMAGE, FAILS.format("policy-denied"), "--async", "--wait", "30s")
+    ended = shell("sign", IMAGE, FAILS.format("policy-denied"), "--async", "--wait", "1m")
     finished.join()
     assert ended.code == 3
     assert ended.out.startswith(f"signed  {IMAGE}")
