@@ -16,6 +16,7 @@ import pytest
 
 from service.domain.digests import Descriptor, Digest
 from service.domain.keys import Scheme
+from service.domain.references import NO_REPOSITORY
 from service.formats import dsse
 from service.formats.notation import jws
 from service.formats.notation.envelope import target_payload, to_raw
@@ -189,4 +190,6 @@ def test_what_a_plug_in_had_signed_without_a_repository_keeps_nobody_from_lookin
     assert product.sign(f"{place.name}@{place.digest}").status == 201
     _, seen, told = Monitor(product, monitor.state, dev_environment(product))("--store")
     assert seen.get("signatures", 0) > 0, told
-    assert seen["unanswered"] == []
+    # Other tests leave repositories of registries behind that are there no more.
+    ours = (place.name, str(NO_REPOSITORY))
+    assert [one for one in seen["unanswered"] if one.startswith(ours)] == []
