@@ -73,6 +73,7 @@ from service.operations.attest import PrepareAttestations
 from service.operations.cycle import SigningCycle
 from service.operations.deliver import DeliverAttachments
 from service.operations.fanout import Fanout
+from service.operations.find_lookaside import FindLookaside
 from service.operations.log import (
     ReadAuditLog,
     ReadLog,
@@ -235,6 +236,7 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
         store.keys, store.withdrawals, store.log_reader, keyring, store.leases, clock
     )
     openpgp_keys = OpenPGPKeys(store.certifications, keyring)
+    proofs = build_proofs(configured, store)
     operations = Operations(
         authenticator=TokenAuthenticator(store.credentials, clock),
         sign=sign,
@@ -257,7 +259,10 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
         verify=VerifyImages(
             store.keys,
             registry,
-            signature_finders(registry, build_proofs(configured, store), reading, clock),
+            (
+                *signature_finders(registry, proofs, reading, clock),
+                FindLookaside(registry, store.journal, proofs),
+            ),
             verifying,
             children,
             lambda: policy().trust,

@@ -37,8 +37,8 @@ class Keeper:
         digest = self.product.images.push_image(repository, "1.0", {"x": uuid.uuid4().bytes})
         return f"{self.product.registry}/{repository}@{digest}"
 
-    def sign(self, image: str, **more: Any) -> Answer:
-        return self.product.sign(image, key=self.name, formats=["cosign"], **more)
+    def sign(self, image: str, form: str = "cosign", **more: Any) -> Answer:
+        return self.product.sign(image, key=self.name, formats=[form], **more)
 
 
 @pytest.fixture
@@ -114,12 +114,28 @@ def test_a_key_is_rotated_stopped_compromised_and_destroyed(keeper: Keeper) -> N
     assert keeper.move(1, "active").body["code"] == "key-move-forbidden"
 
 
-def test_with_a_time_the_record_proves_what_is_older(keeper: Keeper) -> None:
+def test_what_lies_at_the_lookaside_alone_is_seen_and_falls_with_its_key(keeper: Keeper) -> None:
+    image, other = keeper.push(), keeper.push()
+    assert signed_by(keeper.sign(image, "openpgp")) == [1]
+    seen = keeper.product.verdict(image)
+    [one] = seen["signatures"]
+    assert (seen["verdict"], one["format"], one["key"]) == ("verified", "openpgp", keeper.name)
+    assert one["identity"] == image.partition("@")[0]
+    assert keeper.product.verdict(other)["verdict"] == "unsigned"
+    assert keeper.move(1, "compromised", reason="laptop lost").status == 200
+    # Nobody is served it any more; that it was there is told all the same.
+    seen = keeper.product.verdict(image)
+    told = [reason["code"] for reason in seen["reasons"]]
+    assert (seen["verdict"], told) == ("rejected", ["key-compromised"])
+
+
+@pytest.mark.parametrize("form", ["cosign", "openpgp"])
+def test_with_a_time_the_record_proves_what_is_older(keeper: Keeper, form: str) -> None:
     older, newer = keeper.push(), keeper.push()
-    assert signed_by(keeper.sign(older)) == [1]
+    assert signed_by(keeper.sign(older, form)) == [1]
     # Late in a second: what else tells the time tells whole seconds, and must not prove too much.
     time.sleep((0.5 - time.time()) % 1)
-    made = keeper.sign(newer).body["results"][0]["signatures"][0]
+    made = keeper.sign(newer, form).body["results"][0]["signatures"][0]
     moved = keeper.move(1, "compromised", since=made["created_at"])
     assert (moved.status, moved.body["compromised_since"]) == (200, made["created_at"])
     assert keeper.product.verdict(older)["verdict"] == "verified"

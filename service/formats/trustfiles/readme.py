@@ -117,8 +117,9 @@ _CLUSTERS: Final = """\
 
 Kyverno and policy-controller accept any of the keys. OpenShift takes one key for a policy, so it
 gets the newest active version and refuses what earlier ones have signed. policy-controller looks
-only at namespaces labelled `policy.sigstore.dev/include=true`. None of them asks our log. These three
-files follow the published schemas; we have not tried them with the products themselves.
+only at namespaces labelled `policy.sigstore.dev/include=true`. None of them asks our log. We
+have tried the first two with the code of Kyverno and of policy-controller; OpenShift's follows the
+published schema, and we have not tried it with OpenShift itself.
 """
 
 _BLIND: Final = """\
