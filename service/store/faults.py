@@ -19,6 +19,7 @@ from service.domain.errors import StoreUnavailableError
 
 RETRY_SECONDS: Final = 1.0  # a restart or a failover takes about so long
 _NOT_MIGRATED: Final = frozenset({"42P01", "42703", "3F000"})  # undefined table, column, schema
+_READ_ONLY: Final = "25006"  # read-only SQL transaction
 _TRANSIENT: Final = frozenset({"40001", "40P01"})  # serialization failure, deadlock
 
 DATABASE_ERRORS: Final = (DBAPIError, PoolTimeoutError, sqlite3.Error, OSError)
@@ -40,6 +41,11 @@ def is_transient(error: BaseException) -> bool:
 def is_disconnect(error: BaseException) -> bool:
     """Whether the connection was found dead, as pooled ones are after the server restarted."""
     return isinstance(error, DBAPIError) and error.connection_invalidated
+
+
+def is_turned_read_only(error: BaseException) -> bool:
+    """Whether the server takes no writes, as one that was made a standby does not."""
+    return sqlstate(error) == _READ_ONLY
 
 
 def is_not_migrated(error: BaseException) -> bool:

@@ -4,23 +4,36 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
-from service.store.faults import is_disconnect, is_transient
+from service.store.faults import is_disconnect, is_transient, is_turned_read_only
 
 T = TypeVar("T")
 
 POOL_SIZE: Final = 8  # a gthread worker has about so many threads
 MAX_OVERFLOW: Final = 8  # the fan-out of deliveries on top
-CONNECT_SECONDS: Final = 5
 POOL_SECONDS: Final = 5.0
 LOCK_SECONDS: Final = 10  # behind another transaction; ours last milliseconds
 ATTEMPTS: Final = 6  # of a transaction that lost a deadlock or a serialization
 PAUSE_SECONDS: Final = 0.01
+CONNECTING: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "connect_timeout": "5",  # seconds, for each host
+        # A server that vanishes with its machine ends no connection: the kernel finds out, by
+        # asking (after 5 seconds without a word, then each 2), or by what nobody acknowledges.
+        # A server that is only slow acknowledges.
+        "keepalives_idle": "5",
+        "keepalives_interval": "2",
+        "keepalives_count": "3",
+        "tcp_user_timeout": "10000",  # milliseconds
+    }
+)
+"""libpq's settings (its documentation, section 34.1.2) where the URL says nothing else."""
 
 
 def engine(url: URL) -> Engine:
@@ -32,10 +45,12 @@ def engine(url: URL) -> Engine:
         max_overflow=MAX_OVERFLOW,
         pool_timeout=POOL_SECONDS,
         pool_use_lifo=True,
-        connect_args={"connect_timeout": CONNECT_SECONDS},
+        # They would override the URL.
+        connect_args={name: CONNECTING[name] for name in CONNECTING.keys() - url.query.keys()},
         use_native_hstore=False,
     )
     event.listen(made, "connect", _prepare)
+    event.listen(made, "handle_error", _let_go)
     return made
 
 
@@ -43,6 +58,12 @@ def _prepare(connection: Any, record: object) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"SET lock_timeout = '{LOCK_SECONDS}s'")
     connection.commit()
+
+
+def _let_go(context: ExceptionContext) -> None:
+    """Count a connection as dead whose server has become a standby: another host takes writes."""
+    if is_turned_read_only(context.original_exception):
+        context.is_disconnect = True
 
 
 def transact(engine: Engine, run: Callable[[Connection], T]) -> T:

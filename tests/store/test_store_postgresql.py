@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,34 @@ def test_a_connection_that_dies_again_is_a_store_that_is_away(
     assert len(ran) == 2
     query = "SELECT count(*) FROM leases"
     assert database.read(lambda c: c.exec_driver_sql(query).scalar_one()) == 0
+
+
+def test_connections_to_a_server_that_was_made_a_standby_are_replaced(database: Database) -> None:
+    def connection_id(connection: Connection) -> int:
+        return int(connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
+
+    insert = lambda c: c.exec_driver_sql(INSERT, ("a",)).rowcount  # noqa: E731
+    before = database.write(connection_id)
+    assert database.write(connection_id) == before
+    # What each statement of it says from then on is what a standby says.
+    database.write(lambda c: c.exec_driver_sql("SET default_transaction_read_only = on").rowcount)
+    assert database.write(insert) == 1
+    assert database.write(connection_id) != before
+
+
+def test_a_server_that_vanishes_is_noticed_by_the_kernel_as_the_url_says(
+    postgres_store_url: str,
+) -> None:
+    def told_to_libpq(url: str) -> dict[str, str]:
+        with closing(Database(url)) as database:
+            return database.read(
+                lambda connection: connection.connection.driver_connection.info.get_parameters()
+            )
+
+    told = told_to_libpq(postgres_store_url)
+    assert told.items() >= postgresql.CONNECTING.items()
+    changed = told_to_libpq(f"{postgres_store_url}&tcp_user_timeout=700&connect_timeout=50")
+    assert changed == {**told, "tcp_user_timeout": "700", "connect_timeout": "50"}
 
 
 def test_what_dies_at_the_commit_is_not_repeated(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection, literal, select
 
-from service.domain.errors import ConfigurationError
+from service.domain.errors import ConfigurationError, StoreUnavailableError
 from service.policy.patterns import any_matches
 from service.store import Store
 from service.store.database import Database
+from service.store.migrate import current_is_head
 from service.store.paging import pattern_regex
 from service.store.urls import parse_url, sqlite_path
 from tests.support.postgres import PostgresServer
@@ -29,6 +31,8 @@ from tests.support.postgres import PostgresServer
         "postgresql+psycopg2://postgres@/{name}?host={directory}",
         "postgresql:///{name}?user=postgres&host={directory}",
         "postgresql://postgres@{quoted}/{name}",
+        "postgresql://postgres@%2Fnowhere,{quoted}/{name}",
+        "postgresql://postgres@/{name}?host=/nowhere,{directory}&target_session_attrs=primary",
     ],
 )
 def test_every_usual_spelling_reaches_postgresql(
@@ -45,11 +49,62 @@ def test_every_usual_spelling_reaches_postgresql(
         store.close()
 
 
+def handed_to_libpq(text: str) -> dict[str, str]:
+    """What the driver passes on of a URL."""
+    url = parse_url(text)
+    [_, arguments] = url.get_dialect()().create_connect_args(url)
+    return {name: str(value) for name, value in arguments.items()}
+
+
 def test_host_port_and_password_are_kept() -> None:
-    url = parse_url("postgres://user:p%40ss@db.example.com:6432/sealwright?sslmode=verify-full")
-    assert (url.drivername, url.host, url.port) == ("postgresql+psycopg", "db.example.com", 6432)
-    assert (url.password, url.database) == ("p@ss", "sealwright")
-    assert url.query == {"sslmode": "verify-full"}
+    text = "postgres://user:p%40ss@db.example.com:6432/sealwright?sslmode=verify-full"
+    assert handed_to_libpq(text) == {
+        "host": "db.example.com",
+        "port": "6432",
+        "user": "user",
+        "password": "p@ss",
+        "dbname": "sealwright",
+        "sslmode": "verify-full",
+    }
+    assert handed_to_libpq("postgresql://[::1]:6432/a")["host"] == "::1"
+    assert handed_to_libpq("postgresql:///a") == {"dbname": "a"}
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("postgresql://one:5432,two:5433/db", "one,two", "5432,5433"),
+        ("postgresql+psycopg://one,two:5433/db", "one,two", ",5433"),
+        ("postgresql://one,two/db", "one,two", ","),
+        ("postgresql://[fd00::1]:5432,[fd00::2]/db", "fd00::1,fd00::2", "5432,"),
+        ("postgresql://%2Frun%2Fone,%2Frun%2Ftwo/db", "/run/one,/run/two", ","),
+        ("postgresql:///db?host=one,two&port=5433", "one,two", "5433,5433"),
+    ],
+)
+def test_several_hosts_are_all_kept_and_the_one_that_takes_writes_is_wanted(
+    text: str, host: str, port: str
+) -> None:
+    wanted = {"host": host, "port": port, "dbname": "db", "target_session_attrs": "read-write"}
+    assert handed_to_libpq(text) == wanted
+    more = f"{text}{'&' if '?' in text else '?'}target_session_attrs=any"
+    assert handed_to_libpq(more) == {**wanted, "target_session_attrs": "any"}
+
+
+def test_a_password_is_not_shown_with_the_url_that_holds_it() -> None:
+    url = parse_url("postgresql://user:secret@one:5432,two:5432/db")
+    assert url.password == "secret"
+    assert "secret" not in f"{url} {url!r}"
+
+
+def test_a_host_that_takes_no_writes_is_passed_over(
+    postgres_server: PostgresServer, postgres_store_url: str
+) -> None:
+    name = parse_url(postgres_store_url).database
+    postgres_server.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    url = f"{postgres_store_url},/nowhere"
+    assert current_is_head(f"{url}&target_session_attrs=any")
+    with pytest.raises(StoreUnavailableError):
+        current_is_head(url)
 
 
 def test_sqlite_files_are_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -69,12 +124,16 @@ def test_sqlite_files_are_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         pytest.param("sqlite:///file:a.db?uri=true", id="uri"),
         pytest.param("mysql://secret@host/db", id="another-database"),
         pytest.param("postgresql://user:secret@host:port/db", id="no-port"),
+        pytest.param("postgresql://user:secret@host:123456/db", id="port-too-long"),
+        pytest.param("postgresql://user:secret@/db?host=a,b,c&port=1,2", id="ports-too-few"),
+        pytest.param("postgresql://user:secret%zz@host/db", id="no-percent-encoding"),
+        pytest.param("postgresql://host/db?secret=secret", id="unknown-parameter"),
     ],
 )
 def test_what_is_no_usable_url_is_refused_without_showing_it(text: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         Store(text)
-    assert "secret" not in str(caught.value)
+    assert "secret" not in "".join(traceback.format_exception(caught.value))
 
 
 PARTS = st.sampled_from(["a", "b", "-", ".", "_", "/", "*", "**", "host.example:5000", "+", "|"])
