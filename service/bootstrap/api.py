@@ -52,6 +52,7 @@ from service.operations import (
     OpenPGPKeys,
     Operations,
     QuorumPolicy,
+    RateLimits,
     Readiness,
     Records,
     ReissueJobs,
@@ -239,6 +240,7 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
     proofs = build_proofs(configured, store)
     operations = Operations(
         authenticator=TokenAuthenticator(store.credentials, clock),
+        rates=RateLimits(store.buckets, lambda: policy().rates, clock),
         sign=sign,
         signing_jobs=SigningJobs(store.jobs, store.keys, store.outbox, log.prove),
         sign_payload=SignPayload(

@@ -151,8 +151,11 @@ class NotAcceptableError(ServiceError):
 
 class RateLimitedError(ServiceError):
     code = "rate-limited"
-    title = "Too many requests from this address"
-    cause = "A call that needs no credential came more often from one address than it may."
+    title = "Too many requests"
+    cause = (
+        "A credential, or an address where a call needs none, calls more often than the section "
+        "`rate_limits` of the policy file allows."
+    )
     cure = "Wait for as long as Retry-After says."
     retryable = True
 

@@ -17,6 +17,7 @@ from service.operations.metrics import Metrics
 from service.operations.minutes import TakeMinutes
 from service.operations.openpgp_keys import OpenPGPKeys
 from service.operations.quorum_policy import QuorumPolicy
+from service.operations.rates import RateLimits
 from service.operations.readiness import Readiness, ReadinessPart
 from service.operations.records import Records
 from service.operations.reissue_jobs import ReissueJobs
@@ -43,6 +44,7 @@ __all__ = [
     "OpenPGPKeys",
     "Operations",
     "QuorumPolicy",
+    "RateLimits",
     "Readiness",
     "ReadinessPart",
     "Records",
@@ -66,6 +68,7 @@ class Operations:
     """Everything that the edge can ask for."""
 
     authenticator: Authenticator
+    rates: RateLimits
     sign: SignImages
     signing_jobs: SigningJobs
     sign_payload: SignPayload

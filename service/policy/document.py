@@ -11,11 +11,20 @@ from service.domain.quorum import QuorumRules
 from service.policy.attesting import AttestingPolicy
 from service.policy.custody import CustodyPolicy
 from service.policy.quorum import parse_quorum
+from service.policy.rates import RatePolicy, parse_rates
 from service.policy.registries import RegistryPolicy
 from service.policy.signing import SigningPolicy
 from service.policy.trust import TrustPolicy, parse_trust
 
-_SECTIONS: Final = {"signing", "attesting", "quorum", "custody", "trust", "registries"}
+_SECTIONS: Final = {
+    "signing",
+    "attesting",
+    "quorum",
+    "custody",
+    "trust",
+    "registries",
+    "rate_limits",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +37,7 @@ class Policy:
     custody: CustodyPolicy = field(default_factory=CustodyPolicy)
     registries: RegistryPolicy = field(default_factory=RegistryPolicy)
     trust: TrustPolicy = field(default_factory=TrustPolicy)
+    rates: RatePolicy = field(default_factory=RatePolicy)
 
 
 def parse_policy(document: object) -> Policy:
@@ -37,9 +47,9 @@ def parse_policy(document: object) -> Policy:
     quorum: `signing: {allow_tags: bool, must_exist: bool, repositories: [pattern, …]}`,
     `attesting:` with the same and `predicate_types: [pattern, …]`,
     `quorum: {act: people, …, signed: bool, expires_hours: int}`,
-    `custody: {allow_extractable: bool}`, `registries: {restore_removed: bool}` and `trust: {keys:
-    [{name, public_key}, …], policies: [{name, repositories, our_keys, keys, identities,
-    trusted_root, notation}, …]}`.
+    `custody: {allow_extractable: bool}`, `registries: {restore_removed: bool}`, `rate_limits:` as in
+    `service.policy.rates`, and `trust: {keys: [{name, public_key}, …], policies: [{name,
+    repositories, our_keys, keys, identities, trusted_root, notation}, …]}`.
 
     Raises:
         ConfigurationError: with every fault.
@@ -58,6 +68,7 @@ def parse_policy(document: object) -> Policy:
     )
     registries = _mapping(top.get("registries", {}), "registries", {"restore_removed"}, faults)
     restore_removed = _flag(registries, "registries", "restore_removed", faults)
+    rates = parse_rates(_mapping(top.get("rate_limits", {}), "rate_limits", None, faults), faults)
     if faults:
         raise ConfigurationError(*faults)
     return Policy(
@@ -67,6 +78,7 @@ def parse_policy(document: object) -> Policy:
         CustodyPolicy(allow_extractable),
         RegistryPolicy(restore_removed),
         trust,
+        rates,
     )
 
 

@@ -40,7 +40,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "r0014"
+HEAD: Final = "r0015"
 """The revision that this schema is; a test compares it with the newest migration."""
 
 metadata: Final = MetaData(
@@ -425,6 +425,14 @@ switches: Final = Table(
     _text("reason", null=True),
     _text("actor"),
     _number("at"),
+)
+
+rate_buckets: Final = Table(
+    "rate_buckets",
+    metadata,
+    Column("name", Text, primary_key=True),
+    _number("full_at"),
+    Index("ix_rate_buckets_full_at", "full_at"),
 )
 
 pin_latches: Final = Table(

@@ -29,6 +29,7 @@ from service.store.outbox import StoredOutbox
 from service.store.pins import StoredPINLatch
 from service.store.quarantine import StoredQuarantine
 from service.store.quorum import StoredQuorumBook
+from service.store.rates import StoredBuckets
 from service.store.signed_images import StoredSignedImages
 from service.store.switches import StoredSwitches
 from service.store.timestamps import StoredTimestamps
@@ -58,6 +59,7 @@ class Store:
         self.leases: Final = StoredLeases(self._database)
         self.idempotency: Final = StoredIdempotencyLedger(self._database)
         self.switches: Final = StoredSwitches(self._database)
+        self.buckets: Final = StoredBuckets(self._database)
         self.cursors: Final = StoredCursors(self._database)
         self.jobs: Final = StoredJobBook(self._database)
         self.pins: Final = StoredPINLatch(self._database)

@@ -9,7 +9,6 @@ from service.web import access_log, context, openapi, problems, responses
 from service.web.api import RESOURCES
 from service.web.api.documentation import DOCUMENT
 from service.web.bodies import READ_AT_MOST
-from service.web.limiter import LIMITER, AddressLimiter
 from service.web.routing import EXTENSION, register
 
 
@@ -21,7 +20,6 @@ def create_app(operations: Operations, *, version: str) -> Flask:
     app.config["VERSION"] = version
     app.config[DOCUMENT] = openapi.to_json(version)
     app.extensions[EXTENSION] = operations
-    app.extensions[LIMITER] = AddressLimiter()
     app.url_map.strict_slashes = False
     app.before_request(context.begin)
     # Flask runs these in the reverse order: the log sees the finished answer.

@@ -157,6 +157,9 @@ def _responses(endpoint: Endpoint) -> dict[str, Any]:
         titles.setdefault(STATUS[kind], []).append(f"{kind.title} (`{kind.code}`).")
     if not endpoint.public:
         titles[HTTPStatus.UNAUTHORIZED] = ["A valid credential is needed (`unauthenticated`)."]
+        titles.setdefault(HTTPStatus.TOO_MANY_REQUESTS, []).append(
+            "The credential calls too often (`rate-limited`)."
+        )
     for status, texts in sorted(titles.items()):
         if str(int(status)) not in responses:
             responses[str(int(status))] = _problem(" ".join(texts), status)

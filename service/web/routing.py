@@ -201,6 +201,7 @@ def register(app: Flask, endpoint: Endpoint) -> None:
         if not endpoint.public:
             caller = operations.authenticator.authenticate(_presented())
             g.credential = caller.credential_id  # for the access log
+            operations.rates.call(caller)
         _check_path(parts)
         call = Call(operations, endpoint, caller, _checked_query(endpoint))
         return endpoint.handler(call, **parts)

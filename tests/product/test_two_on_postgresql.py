@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections.abc import Iterator
@@ -10,8 +11,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from service.bootstrap.policy_file import CHECK_EVERY_SECONDS
 from tests.support.postgres import PostgresServer
-from tests.support.product import Product
+from tests.support.product import Answer, Product
 from tests.support.replicas import (
     Load,
     assert_nothing_is_lost,
@@ -65,6 +67,35 @@ def test_two_replicas_share_keys_and_records_and_lose_no_attachment(replicas: Re
         "GET", f"/v1/signatures?repository={one.registry}/{repository}", who="auditor"
     )
     assert len(listed.body["items"]) == 16
+
+
+def test_a_credential_that_calls_too_often_is_stopped_at_both_together(replicas: Replicas) -> None:
+    one, two = replicas.both
+    name = f"limited-{uuid.uuid4().hex[:8]}"
+    wanted = {"name": name, "person": "Ada", "role": "auditor"}
+    made = one.call("POST", "/v1/credentials", wanted, who="admin")
+    assert made.status == 201, made.body
+    limit = {"rate_limits": {"credentials": {name: {"per_minute": 1, "burst": 40}}}}
+    for replica in replicas.both:
+        policy = replica.state / "policy.yaml"
+        policy.write_text(json.dumps({**json.loads(policy.read_text()), **limit}))
+    time.sleep(CHECK_EVERY_SECONDS)  # from now on every process looks before it answers
+    limited = {"Authorization": f"Bearer {made.body['token']}"}
+
+    def call(number: int) -> Answer:
+        replica = replicas.both[number % 2]
+        return replica.call("GET", "/v1/audit-events?limit=1", who=None, headers=limited)
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(call, range(160)))
+    # Alone, each of their four processes would have let forty through. What the others have in
+    # hand may be left over; a stall of minutes would let a few more through.
+    assert 30 <= sum(answer.status == 200 for answer in answers) <= 50
+    refused = [answer for answer in answers if answer.status != 200]
+    assert {(answer.status, answer.body["code"]) for answer in refused} == {(429, "rate-limited")}
+    assert all(int(answer.headers["Retry-After"]) >= 1 for answer in refused)
+    for replica in (one, two):
+        assert replica.call("GET", "/v1/audit-events?limit=1", who="auditor").status == 200
 
 
 def test_workers_and_the_database_die_under_load_and_nothing_is_lost(

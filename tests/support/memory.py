@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from service.domain.errors import LeaseLostError, ServiceError
+from service.domain.rates import RateLimit, Taken, take
 from service.ports.metrics import Counter, Histogram, Reading
 from service.ports.store import Lease, Quarantined
 
@@ -120,3 +121,21 @@ class MemoryMeter:
             figures = dict(self.figures)
         shown = {**figures, **{(r.gauge.name, *r.labels): r.value for r in readings}}
         return "".join(f"{' '.join(key)} {value}\n" for key, value in shown.items()).encode()
+
+
+@dataclass
+class MemoryBuckets:
+    """Of all processes that are given it; `asked` counts what would be writes to the store."""
+
+    now: int = 1
+    asked: int = 0
+    full_at: dict[str, int] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self, name: str, limit: RateLimit, *, most: int) -> Taken:
+        with self._lock:
+            self.asked += 1
+            known = self.full_at.get(name, 0)
+            taken = take(limit, full_at=known, now=self.now, most=most)
+            self.full_at[name] = taken.full_at
+            return taken

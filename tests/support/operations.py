@@ -94,6 +94,7 @@ from service.operations import (
     OpenPGPKeys,
     Operations,
     QuorumPolicy,
+    RateLimits,
     Readiness,
     Records,
     ReissueJobs,
@@ -114,6 +115,7 @@ from service.operations.move_version import DestroyVersion, MoveVersion
 from service.operations.quorum import LoosenRules, Quorum
 from service.operations.renewal import LeaseRenewer
 from service.policy.patterns import any_matches
+from service.policy.rates import RatePolicy
 from service.ports.hsm import TokenHealth, TokenMechanism, TokenStatus, ToSign
 from service.ports.metrics import OUTBOX_ORDERS, Reading
 from service.ports.minutes import RecordedEvent
@@ -124,7 +126,7 @@ from tests.support.approvals import MemoryApprovals, MemoryQuorum
 from tests.support.attesting import SoftwareAttesting
 from tests.support.certificates import Certifying
 from tests.support.jobs import MemoryJobs
-from tests.support.memory import MemoryMeter
+from tests.support.memory import MemoryBuckets, MemoryMeter
 
 T = TypeVar("T")
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -956,6 +958,7 @@ def new_world(*, release_key: bool = True, allow_extractable: bool = False) -> W
     openpgp_keys = OpenPGPKeys(MemoryCertifications(), cast("Any", None))
     operations = Operations(
         authenticator=TokenAuthenticator(book, clock),
+        rates=RateLimits(MemoryBuckets(), RatePolicy, clock),
         sign=cast("Any", signing),
         signing_jobs=SigningJobs(jobs, catalog, cast("Any", journal), cast("Any", NoLog().prove)),
         sign_payload=cast("Any", SoftwarePayloads(catalog)),

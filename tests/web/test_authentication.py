@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from flask import Flask
@@ -8,8 +9,14 @@ from flask.testing import FlaskClient
 from werkzeug.routing import Rule
 
 from service.domain.callers import Role
+from service.domain.clock import SystemClock
 from service.domain.errors import UnauthenticatedError
+from service.domain.rates import RateLimit
 from service.domain.tokens import new_token
+from service.operations import RateLimits
+from service.policy.rates import RatePolicy
+from service.web import create_app
+from tests.support.memory import MemoryBuckets
 from tests.support.operations import World
 
 PUBLIC = {
@@ -135,6 +142,23 @@ def test_a_store_that_is_down_is_not_a_bad_credential(
     assert (answer.status_code, answer.json["code"]) == (503, "store-unavailable")
     assert int(answer.headers["Retry-After"]) >= 1
     assert web.get("/healthz").status_code == 200
+
+
+def test_a_credential_that_calls_too_often_is_told_when_to_come_back(
+    world: World, builder: dict[str, str]
+) -> None:
+    policy = RatePolicy(roles={Role.BUILDER: RateLimit(per_minute=1, burst=2)})
+    limits = RateLimits(MemoryBuckets(), lambda: policy, SystemClock())
+    web = create_app(replace(world.operations, rates=limits), version="1").test_client()
+    answers = [web.get("/v1/signatures", headers=builder) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    refused = answers[2]
+    assert (refused.json["code"], refused.json["retryable"]) == ("rate-limited", True)
+    assert 1 <= int(refused.headers["Retry-After"]) <= 60
+    # Whoever is somebody else, and whoever needs no credential, goes on.
+    auditor = world.authorization(Role.AUDITOR)
+    assert web.get("/v1/signatures", headers=auditor).status_code == 200
+    assert web.get("/v1/keys").status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/docs", "/v1/slots", "/nowhere"])

@@ -9,13 +9,11 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from service.domain.errors import RateLimitedError
 from service.domain.public_keys import PublicKey
 from service.operations.log import TakeEntries
 from service.policy.trust import ForeignKey, TrustPolicy
 from service.store import Store
 from service.web import create_app
-from service.web.limiter import MAX_ADDRESSES, AddressLimiter
 from tests.support.logs import make_log, make_log_key, new_signer
 from tests.support.operations import World
 from tests.support.rekor import Client, new_client
@@ -88,15 +86,3 @@ def test_an_address_that_asks_too_often_waits(web: FlaskClient, client: Client) 
     elsewhere = {"REMOTE_ADDR": "192.0.2.7"}
     allowed = web.post("/api/v2/log/entries", json=client.v2(MESSAGE), environ_base=elsewhere)
     assert allowed.status_code == 201
-
-
-def test_a_limiter_forgets_addresses_instead_of_growing() -> None:
-    limiter = AddressLimiter(burst=1, per_second=1000)
-    for number in range(MAX_ADDRESSES + 10):
-        limiter.take(str(number))
-    assert len(limiter._buckets) == MAX_ADDRESSES
-    slow = AddressLimiter(burst=1, per_second=0.001)
-    slow.take("a")
-    with pytest.raises(RateLimitedError):
-        slow.take("a")
-    slow.take("b")

@@ -5,14 +5,13 @@ v1 answers with an `ETag`: cosign 3 takes the entry's name from there, and crash
 
 from __future__ import annotations
 
-from typing import Any, Final, cast
+from typing import Any, Final
 
-from flask import Response, current_app, request
+from flask import Response, request
 
 from service.domain import errors
 from service.translog.logged import rekor_answer, transparency_log_entry
 from service.web.bodies import parse_object, read_raw
-from service.web.limiter import LIMITER, AddressLimiter
 from service.web.responses import answer
 from service.web.routing import Call, Routes, in_json
 from service.web.schemas.rekor import (
@@ -34,9 +33,8 @@ _ERRORS: Final = (
 )
 
 
-def _body() -> dict[str, Any]:
-    limiter = cast("AddressLimiter", current_app.extensions[LIMITER])
-    limiter.take(request.remote_addr or "")
+def _body(call: Call) -> dict[str, Any]:
+    call.operations.rates.write_from(request.remote_addr or "")
     return parse_object(read_raw(request, "application/json", most=MAX_ENTRY_REQUEST_BYTES))
 
 
@@ -50,7 +48,7 @@ def _body() -> dict[str, Any]:
     errors=_ERRORS,
 )
 def create_v1(call: Call) -> Response:
-    shown = rekor_answer(call.operations.take_entries.v1(_body()))
+    shown = rekor_answer(call.operations.take_entries.v1(_body(call)))
     (uuid,) = shown
     headers = {"ETag": uuid, "Location": f"/api/v1/log/entries/{uuid}"}
     return answer(shown, 201, headers=headers)
@@ -66,4 +64,4 @@ def create_v1(call: Call) -> Response:
     errors=_ERRORS,
 )
 def create_v2(call: Call) -> Response:
-    return answer(transparency_log_entry(call.operations.take_entries.v2(_body())), 201)
+    return answer(transparency_log_entry(call.operations.take_entries.v2(_body(call))), 201)
