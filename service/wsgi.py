@@ -22,7 +22,9 @@ def application(observer: StepObserver | None = None) -> Flask:
     configure(sys.stderr, level=settings.log_level)
     service = build(settings, observer=observer)
     service.keyring.start()
-    app = create_app(service.operations, version=version("sealwright"))
+    app = create_app(
+        service.operations, version=version("sealwright"), proxies=settings.trusted_proxies
+    )
     if settings.embedded_worker:
         loops = app.extensions[LOOPS] = Loops(
             service.deliver, service.chores, service.jobs, service.upkeep

@@ -32,6 +32,9 @@ timeout = 60  # a batch on a slow HSM takes tens of seconds
 graceful_timeout = 30  # a batch in flight ends within its lease
 keepalive = 30  # build systems send one request after the other
 max_requests = 0  # handles and sessions are kept, not recycled
+# Who may tell gunicorn the scheme and the path of a request: nobody unless it is set, and not, as by
+# gunicorn's default, whoever connects from this machine.
+forwarded_allow_ips = ",".join(str(network) for network in _settings.trusted_proxies)
 limit_request_line = 8190
 limit_request_fields = 64
 limit_request_field_size = 8190

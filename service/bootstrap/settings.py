@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from service.bootstrap.tokens_file import TokenSettings, load_tokens
+from service.domain.addresses import Network
 from service.domain.errors import ConfigurationError
 from service.translog.checkpoints import is_log_name
 
@@ -39,6 +40,8 @@ class Settings:
     policy_file: Path | None
     timestamps_file: Path | None
     bind: str
+    trusted_proxies: tuple[Network, ...]
+    """Whose X-Forwarded-For is believed; of nobody, unless it is set."""
     workers: int
     threads: int
     embedded_worker: bool
@@ -90,6 +93,7 @@ class Settings:
             policy_file=reader.path("SEALWRIGHT_POLICY_FILE"),
             timestamps_file=reader.path("SEALWRIGHT_TIMESTAMPS_FILE"),
             bind=reader.bind(),
+            trusted_proxies=reader.networks("SEALWRIGHT_TRUSTED_PROXIES"),
             workers=reader.whole("SEALWRIGHT_WORKERS", default=2, low=1, high=64),
             threads=reader.whole("SEALWRIGHT_THREADS", default=8, low=1, high=128),
             embedded_worker=reader.flag("SEALWRIGHT_EMBEDDED_WORKER", default=True),
@@ -204,6 +208,16 @@ class _Reader:
             self.faults.append(f"{name} must be one of {', '.join(choices)}, not {text!r}")
             return default
         return text
+
+    def networks(self, name: str) -> tuple[Network, ...]:
+        """Read addresses and networks (CIDR), with commas between them."""
+        found: list[Network] = []
+        for part in filter(None, map(str.strip, (self._env.get(name) or "").split(","))):
+            try:
+                found.append(ipaddress.ip_network(part))
+            except ValueError as error:
+                self.faults.append(f"{name}: {error}")
+        return tuple(found)
 
     def bind(self) -> str:
         """Return `host:port`, or `fd://N` for a socket that a supervisor holds."""

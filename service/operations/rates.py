@@ -8,13 +8,13 @@ limit says, and what the processes had in hand when it began.
 
 from __future__ import annotations
 
-import ipaddress
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
 from typing import Final
 
+from service.domain.addresses import network_of
 from service.domain.callers import Caller
 from service.domain.clock import Clock
 from service.domain.errors import RateLimitedError
@@ -24,7 +24,6 @@ from service.ports.rates import Buckets
 
 MAX_NAMES: Final = 10_000  # the least recently seen are forgotten, with what was in hand for them
 PATIENCE_SECONDS: Final = 1.0  # nobody is told to come back sooner
-IPV6_PREFIX: Final = 64  # the least that a network is given (RFC 6177): one caller's, as a rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ class RateLimits:
         Raises:
             RateLimitedError, StoreUnavailableError.
         """
-        self._take(f"address {_network(address)}", self._policy().addresses)
+        self._take(f"address {network_of(address)}", self._policy().addresses)
 
     def _take(self, name: str, limit: RateLimit) -> None:
         now = self._clock.monotonic()
@@ -88,16 +87,3 @@ class RateLimits:
         self._hands.move_to_end(name)
         while len(self._hands) > MAX_NAMES:
             self._hands.popitem(last=False)
-
-
-def _network(address: str) -> str:
-    """Return whose bucket the address counts in: its own, or that of its IPv6 network."""
-    try:
-        known = ipaddress.ip_address(address)
-    except ValueError:
-        return "unknown"  # a Unix socket has none
-    if isinstance(known, ipaddress.IPv4Address):
-        return str(known)
-    if known.ipv4_mapped is not None:
-        return str(known.ipv4_mapped)
-    return str(ipaddress.IPv6Network((int(known), IPV6_PREFIX), strict=False))

@@ -1,5 +1,5 @@
-"""Each request is counted, and gets a line: what was asked, by whom, how it ended. Never what
-it said.
+"""Each request is counted, and gets a line: what was asked, by whom, from where, how it ended.
+Never what it said.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import cast
 from flask import Flask, Response, g, request
 
 from service.operations import Operations
-from service.web.context import request_id
+from service.web.context import address, request_id
 from service.web.routing import EXTENSION
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,7 @@ def init_app(app: Flask) -> None:
                     "status": response.status_code,
                     "milliseconds": round(seconds * 1000, 1),
                     "credential": g.get("credential"),
+                    "address": address(),
                 },
             )
         return response

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from flask import Flask
 
+from service.domain.addresses import Network
 from service.operations import Operations
 from service.web import access_log, context, openapi, problems, responses
 from service.web.api import RESOURCES
@@ -12,11 +15,12 @@ from service.web.bodies import READ_AT_MOST
 from service.web.routing import EXTENSION, register
 
 
-def create_app(operations: Operations, *, version: str) -> Flask:
-    """Return the WSGI application that serves `operations`."""
+def create_app(operations: Operations, *, version: str, proxies: Sequence[Network] = ()) -> Flask:
+    """Return the WSGI application that serves `operations`; `proxies` are believed who is behind."""
     # No static folder: every path is declared in service.web.api and nowhere else.
     app = Flask("service.web", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = READ_AT_MOST
+    app.config[context.PROXIES] = tuple(proxies)
     app.config["VERSION"] = version
     app.config[DOCUMENT] = openapi.to_json(version)
     app.extensions[EXTENSION] = operations

@@ -55,6 +55,16 @@ def test_what_cannot_be_bound_is_a_fault(bind: str) -> None:
         Settings.read({**GOOD, "SEALWRIGHT_BIND": bind})
 
 
+def test_proxies_are_addresses_and_networks_and_nothing_else() -> None:
+    assert Settings.read(GOOD).trusted_proxies == ()
+    told = {**GOOD, "SEALWRIGHT_TRUSTED_PROXIES": "10.0.3.0/24, 10.0.9.7,2001:db8::/48"}
+    shown = [str(network) for network in Settings.read(told).trusted_proxies]
+    assert shown == ["10.0.3.0/24", "10.0.9.7/32", "2001:db8::/48"]
+    for wrong in ("*", "proxy.example.com", "10.0.3.1/24", "10.0.3.0/24 10.0.9.7"):
+        with pytest.raises(ConfigurationError, match="SEALWRIGHT_TRUSTED_PROXIES"):
+            Settings.read({**GOOD, "SEALWRIGHT_TRUSTED_PROXIES": wrong})
+
+
 def test_processes_that_race_for_a_new_secret_read_the_same_bytes(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "latch.secret"
     with ThreadPoolExecutor(8) as pool:

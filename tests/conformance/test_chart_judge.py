@@ -16,6 +16,7 @@ FULL: dict[str, Any] = {
     "image": {"digest": "sha256:" + "0" * 64},
     "imagePullSecrets": [{"name": "pull"}],
     "logName": "signatures.example.com",
+    "trustedProxies": "10.0.0.0/8",
     "secrets": {"registries": "registries"},
     "hsm": {
         "module": {"image": "registry.example.com/vendor:1"},

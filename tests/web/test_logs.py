@@ -37,7 +37,7 @@ def test_each_request_is_one_line_with_what_an_operator_needs(
     assert line["request_id"] == answer.headers["X-Request-Id"]
     assert (line["method"], line["status"]) == ("GET", 404)
     assert line["route"] == "/v1/signatures/<signature_id>"
-    assert line["credential"] == "cred_builder"
+    assert (line["credential"], line["address"]) == ("cred_builder", "127.0.0.1")
     assert line["milliseconds"] >= 0
     assert (line["level"], line["time"][-1]) == ("info", "Z")
 

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
+from service.domain.clock import SystemClock
 from service.domain.public_keys import PublicKey
+from service.domain.rates import RateLimit
+from service.operations import RateLimits
 from service.operations.log import TakeEntries
+from service.policy.rates import RatePolicy
 from service.policy.trust import ForeignKey, TrustPolicy
 from service.store import Store
 from service.web import create_app
 from tests.support.logs import make_log, make_log_key, new_signer
+from tests.support.memory import MemoryBuckets
 from tests.support.operations import World
 from tests.support.rekor import Client, new_client
 
@@ -86,3 +93,32 @@ def test_an_address_that_asks_too_often_waits(web: FlaskClient, client: Client) 
     elsewhere = {"REMOTE_ADDR": "192.0.2.7"}
     allowed = web.post("/api/v2/log/entries", json=client.v2(MESSAGE), environ_base=elsewhere)
     assert allowed.status_code == 201
+
+
+def test_behind_a_proxy_the_address_counts_that_it_tells_and_no_other(world: World) -> None:
+    proxies = (ip_network("10.0.0.0/24"),)
+    policy = RatePolicy(addresses=RateLimit(per_minute=1, burst=1))
+    limits = RateLimits(MemoryBuckets(), lambda: policy, SystemClock())
+    operations = replace(world.operations, rates=limits)
+
+    def status(peer: str, forwarded: str, *, app: Flask) -> int:
+        answer = app.test_client().post(
+            "/api/v1/log/entries",
+            data=b"",
+            headers={"X-Forwarded-For": forwarded},
+            environ_base={"REMOTE_ADDR": peer},
+        )
+        return answer.status_code
+
+    behind = create_app(operations, version="1", proxies=proxies)
+    assert status("10.0.0.1", "198.51.100.1", app=behind) == 415  # let through, and of no use
+    assert status("10.0.0.2", "198.51.100.1", app=behind) == 429
+    assert status("10.0.0.1", "198.51.100.2", app=behind) == 415
+    # A caller that makes up others stays who it is, whether it comes through the proxy or not.
+    assert status("10.0.0.1", "203.0.113.1, 198.51.100.1", app=behind) == 429
+    assert status("192.0.2.1", "203.0.113.1", app=behind) == 415
+    assert status("192.0.2.1", "203.0.113.2", app=behind) == 429
+    # Where no proxy is named, nobody's word counts.
+    alone = create_app(operations, version="1")
+    assert status("10.0.0.1", "203.0.113.3", app=alone) == 415
+    assert status("10.0.0.1", "203.0.113.4", app=alone) == 429

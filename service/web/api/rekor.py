@@ -12,6 +12,7 @@ from flask import Response, request
 from service.domain import errors
 from service.translog.logged import rekor_answer, transparency_log_entry
 from service.web.bodies import parse_object, read_raw
+from service.web.context import address
 from service.web.responses import answer
 from service.web.routing import Call, Routes, in_json
 from service.web.schemas.rekor import (
@@ -34,7 +35,7 @@ _ERRORS: Final = (
 
 
 def _body(call: Call) -> dict[str, Any]:
-    call.operations.rates.write_from(request.remote_addr or "")
+    call.operations.rates.write_from(address())
     return parse_object(read_raw(request, "application/json", most=MAX_ENTRY_REQUEST_BYTES))
 
 

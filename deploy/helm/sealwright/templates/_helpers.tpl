@@ -41,6 +41,9 @@ capabilities: {drop: [ALL]}
 {{- with .Values.logName }}
 - {name: SEALWRIGHT_LOG_NAME, value: {{ . | quote }}}
 {{- end }}
+{{- with .Values.trustedProxies }}
+- {name: SEALWRIGHT_TRUSTED_PROXIES, value: {{ . | quote }}}
+{{- end }}
 {{- with .Values.hsm.env }}
 {{ toYaml . }}
 {{- end }}
