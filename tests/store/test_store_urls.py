@@ -36,11 +36,13 @@ from tests.support.postgres import PostgresServer
     ],
 )
 def test_every_usual_spelling_reaches_postgresql(
-    postgres_server: PostgresServer, migrated_template: str, spelling: str
+    postgres_server: PostgresServer, postgres_store_url: str, spelling: str
 ) -> None:
     directory = str(postgres_server.socket_directory)
     url = spelling.format(
-        name=migrated_template, directory=directory, quoted=directory.replace("/", "%2F")
+        name=parse_url(postgres_store_url).database,
+        directory=directory,
+        quoted=directory.replace("/", "%2F"),
     )
     store = Store(url)
     try:
@@ -143,15 +145,17 @@ PATTERNS = st.lists(st.lists(PARTS, max_size=6).map("".join), min_size=1, max_si
 
 @pytest.fixture(scope="module")
 def regex_databases(
-    postgres_server: PostgresServer, migrated_template: str, migrated_file: Path
+    postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[list[Database]]:
-    databases = [
-        Database(f"sqlite:///{migrated_file}"),
-        Database(postgres_server.url(migrated_template)),
-    ]
+    # Of their own: a template that somebody is connected to cannot be copied.
+    name = postgres_server.create_database()
+    file = tmp_path_factory.mktemp("regex") / "a.db"
+    file.touch()
+    databases = [Database(f"sqlite:///{file}"), Database(postgres_server.url(name))]
     yield databases
     for database in databases:
         database.close()
+    postgres_server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @given(patterns=PATTERNS, text=TEXTS)
