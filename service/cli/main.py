@@ -36,6 +36,9 @@ COMMANDS: Final = MappingProxyType(
             "service.cli.maintenance:maintenance", "Stop signing for a while."
         ),
         "outbox": LazyCommand("service.cli.outbox:outbox", "Show and retry deliveries."),
+        "intents": LazyCommand(
+            "service.cli.intents:intents", "Show what was begun and has no outcome."
+        ),
         "slots": LazyCommand("service.cli.slots:slots", "Show slots; retry a refused PIN."),
         "trust": LazyCommand("service.cli.trust:trust", "Files for verifiers' own tools."),
         "explain": LazyCommand("service.cli.explain:explain", "Explain an error code."),

@@ -13,7 +13,7 @@ from service.domain.errors import every_error
 from service.domain.signing import AttachmentState
 from service.domain.tokens import is_well_formed
 from tests.support.edge import Listening
-from tests.support.operations import signed
+from tests.support.operations import signed, unknown_outcome
 
 Shell = Callable[..., Any]
 
@@ -120,6 +120,22 @@ def test_credentials_are_listed_and_revoked(shell: Shell) -> None:
     assert "valid" in next(line for line in listed.splitlines() if "builder" in line)
     assert shell("credentials", "revoke", "none", role=Role.ADMIN).code == 2
     assert shell("credentials", "list", role=Role.CUSTODIAN).code == 3
+
+
+def test_what_was_begun_and_has_no_outcome_is_listed(shell: Shell, listening: Listening) -> None:
+    nothing = shell("intents", "list", role=Role.AUDITOR)
+    assert (nothing.code, nothing.out.split()[:2]) == (0, ["ID", "MADE"])
+    assert "no signature" not in nothing.out
+    digest = Digest.of(b"x")
+    intent = unknown_outcome("registry.example.com/app", digest)
+    listening.world.journal.intents.append(intent)
+    listed = shell("intents", "list", role=Role.AUDITOR)
+    assert f"registry.example.com/app@{digest}" in listed.out
+    assert "release v1" in listed.out
+    assert "no signature of these has left" in listed.out
+    assert [one["id"] for one in shell("intents", "list", "--json").json] == [intent.intent_id]
+    assert shell("intents", "list", "--repository", "registry.example.com/b", "--json").json == []
+    assert shell("intents", "list", role=Role.VERIFIER).code == 3
 
 
 def test_orders_are_shown_and_retried(shell: Shell, listening: Listening) -> None:
