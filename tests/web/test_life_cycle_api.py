@@ -42,6 +42,15 @@ def custody(web: FlaskClient, custodian: dict[str, str]) -> Any:
     return post
 
 
+def test_rotation_needs_no_body_and_reads_one_that_is_there(
+    web: FlaskClient, custodian: dict[str, str]
+) -> None:
+    plain = web.post("/v1/keys/release/versions", headers=custodian)
+    assert (plain.status_code, plain.json["version"], plain.json["state"]) == (201, 2, "active")
+    other = web.post("/v1/keys/release/versions", data=b"state: staged", headers=custodian)
+    assert (other.status_code, other.json["code"]) == (415, "unsupported-media-type")
+
+
 def states(web: FlaskClient, name: str = "release") -> dict[int, str]:
     return {v["version"]: v["state"] for v in web.get(f"/v1/keys/{name}").json["versions"]}
 

@@ -58,6 +58,7 @@ def create_key(call: Call) -> Response:
     "/v1/keys/<name>/versions",
     summary="Rotate: make a new version, which takes the active one's place (role custodian)",
     body=NewVersionSchema,
+    body_required=False,
     answers={201: in_json("The new version.", KeyVersionSchema), **PENDING},
     errors=(
         errors.ForbiddenError,
