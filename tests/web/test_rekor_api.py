@@ -122,3 +122,36 @@ def test_behind_a_proxy_the_address_counts_that_it_tells_and_no_other(world: Wor
     alone = create_app(operations, version="1")
     assert status("10.0.0.1", "203.0.113.3", app=alone) == 415
     assert status("10.0.0.1", "203.0.113.4", app=alone) == 429
+
+
+REKOR_CLIENT = {"Accept": "application/json;q=1, application/yaml"}
+
+
+def test_a_client_of_rekor_is_refused_in_the_form_that_it_can_read(
+    web: FlaskClient, client: Client
+) -> None:
+    stranger = new_client().hashedrekord(MESSAGE)
+    refused = web.post("/api/v1/log/entries", json=stranger, headers=REKOR_CLIENT)
+    assert (refused.status_code, refused.mimetype) == (403, "application/json")
+    assert refused.json["code"] == 403
+    assert "the trust policy names no such key (forbidden)" in refused.json["message"]
+    assert refused.json["type"] == "/problems/forbidden"
+    too_long = web.post(
+        "/api/v1/log/entries", json={"x": "y" * (1024 * 1024)}, headers=REKOR_CLIENT
+    )
+    assert (too_long.status_code, too_long.json["code"]) == (413, 413)
+    taken = web.post("/api/v1/log/entries", json=client.hashedrekord(MESSAGE), headers=REKOR_CLIENT)
+    assert (taken.status_code, list(taken.json)) == (201, [taken.headers["ETag"]])
+
+
+@pytest.mark.parametrize(
+    "accept", [None, "*/*", "application/json, */*", "application/problem+json, application/json"]
+)
+def test_whoever_takes_a_problem_document_gets_one(web: FlaskClient, accept: str | None) -> None:
+    headers = {} if accept is None else {"Accept": accept}
+    refused = web.post(
+        "/api/v1/log/entries", json=new_client().hashedrekord(MESSAGE), headers=headers
+    )
+    assert (refused.mimetype, refused.json["code"]) == ("application/problem+json", "forbidden")
+    other = web.post("/api/v2/log/entries", json={}, headers=REKOR_CLIENT)
+    assert other.mimetype == "application/problem+json"
