@@ -46,7 +46,7 @@ def _body(call: Call) -> dict[str, Any]:
 def _as_rekor_refuses(response: Response) -> Response:
     """Give a problem the form `{"code": 403, "message": "…"}` (`Error` of Rekor's openapi.yaml)."""
     accepted = request.accept_mimetypes
-    if response.mimetype == PROBLEM_TYPE and JSON in accepted and PROBLEM_TYPE not in accepted:
+    if response.mimetype == PROBLEM_TYPE and accepted[JSON] and not accepted[PROBLEM_TYPE]:
         problem = orjson.loads(response.get_data())
         message = f"{problem['title']}: {problem['detail']} ({problem['code']})"
         body = {**problem, "code": problem["status"], "message": message}
