@@ -7,9 +7,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
-import yaml
-
-from service.domain import configfile
+from service.domain import configfile, strictyaml
 from service.domain.clock import Clock
 from service.domain.errors import ConfigurationError
 from service.policy.document import Policy, parse_policy
@@ -26,12 +24,7 @@ def read_policy(path: Path) -> Policy:
     Raises:
         ConfigurationError: with every fault.
     """
-    content = configfile.read(path)
-    try:
-        document = yaml.safe_load(content)
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path} is not YAML: {error}") from error
-    policy = parse_policy(document)
+    policy = parse_policy(strictyaml.load(configfile.read(path)))
     check_roots(policy.trust)
     return policy
 

@@ -52,10 +52,7 @@ def parse_tokens(content: bytes) -> tuple[TokenSettings, ...]:
     Raises:
         ConfigurationError: with every fault.
     """
-    try:
-        document = strictyaml.load(content)
-    except ValueError as error:
-        raise ConfigurationError(str(error)) from error
+    document = strictyaml.load(content)
     if not isinstance(document, dict) or document.keys() != {"tokens"}:
         raise ConfigurationError("not a mapping with exactly the field `tokens`")
     entries = document["tokens"]

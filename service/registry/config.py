@@ -79,10 +79,7 @@ def parse_registries(content: bytes) -> tuple[RegistryConfig, ...]:
     Raises:
         ConfigurationError: with every fault.
     """
-    try:
-        document = strictyaml.load(content)
-    except ValueError as error:
-        raise ConfigurationError(str(error)) from error
+    document = strictyaml.load(content)
     if not isinstance(document, dict) or document.keys() != {"registries"}:
         raise ConfigurationError("not a mapping with exactly the field `registries`")
     entries = document["registries"]

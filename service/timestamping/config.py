@@ -71,10 +71,7 @@ def parse_timestamps(content: bytes) -> TimestampConfig:
     Raises:
         ConfigurationError: with every fault.
     """
-    try:
-        document = strictyaml.load(content)
-    except ValueError as error:
-        raise ConfigurationError(str(error)) from error
+    document = strictyaml.load(content)
     if not isinstance(document, dict) or not {"authorities"} <= document.keys() <= {
         "authorities",
         "keys",

@@ -36,10 +36,7 @@ def load_witnesses(path: Path) -> tuple[WitnessConfig, ...]:
 
 def parse_witnesses(content: bytes) -> tuple[WitnessConfig, ...]:
     """Parse `witnesses: [{key, url, logs, ca_file}]`. Raises ConfigurationError, with every fault."""
-    try:
-        document = strictyaml.load(content)
-    except ValueError as error:
-        raise ConfigurationError(str(error)) from error
+    document = strictyaml.load(content)
     if not isinstance(document, dict) or document.keys() != {"witnesses"}:
         raise ConfigurationError("not a mapping with exactly the field `witnesses`")
     entries = document["witnesses"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from service.bootstrap.policy_file import CHECK_EVERY_SECONDS, PolicyFile
+from service.bootstrap.policy_file import CHECK_EVERY_SECONDS, PolicyFile, read_policy
 from service.bootstrap.secrets import own_secret
 from service.bootstrap.settings import Settings
 from service.domain.clock import SystemClock
@@ -88,6 +88,30 @@ class HandClock(SystemClock):
 
     def monotonic(self) -> float:
         return self.seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("signing: {allow_tags: false}\nsigning: {allow_tags: true}", "signing stands there twice"),
+        ("signing:\n  allow_tags: false\n  allow_tags: true", "line 3, column 3"),
+        ("trust: {keys: [{name: a, name: b}]}", "name stands there twice"),
+        ("signing: {allow_tag: true}", "signing has an unknown field 'allow_tag'"),
+        ("sining: {}", "the policy file has an unknown field 'sining'"),
+        ("signing: !!python/object/apply:os.getcwd []", "not YAML"),
+        ("[" * 100_000, "not YAML"),
+    ],
+)
+def test_a_policy_file_is_read_as_strictly_as_the_others(
+    tmp_path: Path, text: str, fault: str
+) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text("signing: {allow_tags: true}")
+    assert read_policy(path).signing.allow_tags
+    path.write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        read_policy(path)
+    assert fault in "; ".join(caught.value.faults)
 
 
 def test_a_changed_policy_file_is_taken_and_a_broken_one_is_not(tmp_path: Path) -> None:

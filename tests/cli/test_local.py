@@ -56,6 +56,16 @@ def test_the_configuration_is_checked_without_a_start(
     monkeypatch.setenv("SEALWRIGHT_PIN_FILE", str(pin))
     sound = shell("config", "check", role=None)
     assert (sound.code, sound.out) == (0, "the configuration is sound\n")
+    policy = machine / "policy.yaml"
+    policy.write_text("signing: {allow_tags: false}\nsigning: {allow_tags: true}\n")
+    monkeypatch.setenv("SEALWRIGHT_POLICY_FILE", str(policy))
+    twice = shell("config", "check", role=None)
+    assert (twice.code, "wrong  policy: not YAML: signing stands there twice" in twice.out) == (
+        2,
+        True,
+    )
+    policy.write_text("signing: {allow_tags: true}\n")
+    assert shell("config", "check", role=None).code == 0
     (machine / "registries.yaml").write_text("registries: 7\n")
     assert shell("config", "check", role=None).code == 2
     # The files are looked at even where the settings themselves are wrong.
