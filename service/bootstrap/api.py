@@ -34,6 +34,7 @@ from service.bootstrap.tokens_file import TokenSettings
 from service.domain.clock import Clock, SystemClock
 from service.domain.errors import ConfigurationError
 from service.domain.jobs import JobKind
+from service.domain.serving import reach_hsm
 from service.formats.attestation import AttestationFormat
 from service.formats.payloads import PAYLOAD_FORMS
 from service.identity import TokenAuthenticator
@@ -86,6 +87,7 @@ from service.operations.log import (
 from service.operations.pauses import RegistryPauses
 from service.operations.prepare import PrepareItems
 from service.operations.proofs import RecordedProofs
+from service.operations.published import KeepPublished
 from service.operations.quorum import Quorum
 from service.operations.reconcile import Reconcile
 from service.operations.reissue_images import ExamineImages
@@ -110,6 +112,7 @@ CERTIFICATES_SECONDS = 2.0  # how late a certificate that ends may show in the f
 LOGS_SECONDS = 0.5  # how late the audit log may show what has happened
 RECONCILE_SECONDS = 10.0  # 20 lists each time: a hundred thousand a day
 WITNESSES_SECONDS = 1.0  # how late a checkpoint may be cosigned
+PUBLISHED_SECONDS = 2.0  # how late a server without an HSM may know of a withdrawal
 QUORUM_SECONDS = 10.0  # how late a change of the policy file may show in the findings
 
 
@@ -234,7 +237,13 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
     acts = Acts(made, quorum, store.approvals, clock)
     watched = WatchCertificates(store.certificates, store.findings, clock)
     withdrawals = Withdrawals(
-        store.keys, store.withdrawals, store.log_reader, keyring, store.leases, clock
+        store.keys,
+        store.withdrawals,
+        store.log_reader,
+        keyring,
+        store.leases,
+        clock,
+        may_issue=reach_hsm(settings.roles),
     )
     openpgp_keys = OpenPGPKeys(store.certifications, keyring)
     proofs = build_proofs(configured, store)
@@ -306,7 +315,7 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
         timestamps=timestamps,
         lookaside=Lookaside(store.journal, store.keys, registry),
         openpgp_keys=openpgp_keys,
-        readiness=Readiness(keyring, store.health, log, [watched, maintenance]),
+        readiness=Readiness(keyring, store.health, log, [watched, maintenance], settings.roles),
         maintenance=maintenance,
         metrics=Metrics(meter, meter, [store.outbox_gauge, quarantine, watched]),
     )
@@ -315,6 +324,11 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
             Chore("approvals", APPROVALS_SECONDS, operations.approvals.sweep),
             Chore("logs", LOGS_SECONDS, TendLogs(store.log_writer, log.extend)),
             Chore("witnesses", WITNESSES_SECONDS, build_witnessing(settings, store, clock)),
+            Chore(
+                "published",
+                PUBLISHED_SECONDS,
+                KeepPublished(store.keys, openpgp_keys, withdrawals),
+            ),
             Chore("certificates", CERTIFICATES_SECONDS, watched),
             Chore("quorum", QUORUM_SECONDS, WatchQuorum(quorum, store.findings)),
         ],
@@ -352,7 +366,8 @@ def build_keyring(
 ) -> Keyring:
     """`vigilance` is for processes that serve, and are started again when they end."""
     tokens = [token_config(token) for token in settings.tokens]
-    secret = own_secret(settings.pin_latch_secret_file)
+    # Without a token there is no PIN that could be refused.
+    secret = own_secret(settings.pin_latch_secret_file) if tokens else b""
     return Keyring(
         tokens,
         store.pins,

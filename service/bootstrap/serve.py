@@ -6,18 +6,20 @@ import os
 import sys
 from typing import NoReturn
 
-from service.bootstrap.settings import Settings
+from service.bootstrap.settings import Settings, name_roles
 from service.bootstrap.worker import checked_files
 from service.domain.errors import ConfigurationError
 from service.metrics import wipe
 
 
-def run() -> NoReturn:
-    """Replace this process by gunicorn's master.
+def run(roles: str | None) -> NoReturn:
+    """Replace this process by gunicorn's master; `roles` go before those of the environment.
 
     Raises:
         ConfigurationError: a setting, or a file that it names, is wrong.
     """
+    if roles is not None:
+        name_roles(roles)
     settings = Settings.from_environment()
     checked_files(settings)
     try:

@@ -16,6 +16,7 @@ from typing import Final
 from service.bootstrap.tokens_file import TokenSettings, load_tokens
 from service.domain.addresses import Network
 from service.domain.errors import ConfigurationError
+from service.domain.serving import EVERY_ROLE, ServerRole, reach_hsm
 from service.translog.checkpoints import is_log_name
 
 DEFAULT_STATE_DIR: Final = Path("/var/lib/sealwright")
@@ -34,7 +35,7 @@ class Settings:
     state_dir: Path
     database_url: str
     tokens: tuple[TokenSettings, ...]
-    """Best first. Empty only for work that needs no HSM, such as migrating the database."""
+    """Best first. Empty only for work that needs no HSM, such as verifying."""
     pin_latch_secret_file: Path
     registries_file: Path | None
     policy_file: Path | None
@@ -44,7 +45,7 @@ class Settings:
     """Whose X-Forwarded-For is believed; of nobody, unless it is set."""
     workers: int
     threads: int
-    embedded_worker: bool
+    roles: frozenset[ServerRole]
     metrics_dir: Path
     log_name: str | None
     """The NAME under which the transparency log signs its heads; None makes one up."""
@@ -81,12 +82,14 @@ class Settings:
     def review(cls, env: Mapping[str, str], *, need_token: bool) -> tuple[Settings, list[str]]:
         """Return the settings, defaults in the place of what is wrong, and every fault."""
         reader = _Reader(env)
+        roles = reader.roles()
         state_dir = Path(env.get("SEALWRIGHT_STATE_DIR") or DEFAULT_STATE_DIR)
         settings = cls(
             state_dir=state_dir,
             database_url=reader.secret("SEALWRIGHT_DATABASE_URL")
             or f"sqlite:///{state_dir / 'sealwright.db'}",
-            tokens=reader.tokens(required=need_token),
+            # What is not needed is not read: a process that cannot sign shall hold no PIN.
+            tokens=reader.tokens(required=need_token) if reach_hsm(roles) else (),
             pin_latch_secret_file=reader.path("SEALWRIGHT_PIN_LATCH_SECRET_FILE")
             or state_dir / "pin-latch.secret",
             registries_file=reader.path("SEALWRIGHT_REGISTRIES_FILE"),
@@ -96,7 +99,7 @@ class Settings:
             trusted_proxies=reader.networks("SEALWRIGHT_TRUSTED_PROXIES"),
             workers=reader.whole("SEALWRIGHT_WORKERS", default=2, low=1, high=64),
             threads=reader.whole("SEALWRIGHT_THREADS", default=8, low=1, high=128),
-            embedded_worker=reader.flag("SEALWRIGHT_EMBEDDED_WORKER", default=True),
+            roles=roles,
             metrics_dir=reader.path("SEALWRIGHT_METRICS_DIR") or state_dir / "metrics",
             log_name=reader.log_name(),
             checkpoints_dir=reader.path("SEALWRIGHT_CHECKPOINTS_DIR") or state_dir / "checkpoints",
@@ -110,6 +113,11 @@ class Settings:
 def name_metrics_directory(directory: Path) -> None:
     """Tell prometheus-client where to count; it reads nothing but this variable."""
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
+
+
+def name_roles(roles: str) -> None:
+    """Give this process, and what it becomes, other roles than the environment says."""
+    os.environ["SEALWRIGHT_ROLES"] = roles
 
 
 class _Reader:
@@ -196,11 +204,17 @@ class _Reader:
             return default
         return float(text)
 
-    def flag(self, name: str, *, default: bool) -> bool:
-        text = self._env.get(name) or ("1" if default else "0")
-        if text not in ("0", "1"):
-            self.faults.append(f"{name} must be 0 or 1, not {text!r}")
-        return text == "1"
+    def roles(self) -> frozenset[ServerRole]:
+        """Return every role unless some are named."""
+        text = self._env.get("SEALWRIGHT_ROLES")
+        if not text:
+            return EVERY_ROLE
+        try:
+            return frozenset(ServerRole(name.strip()) for name in text.split(","))
+        except ValueError:
+            known = ", ".join(ServerRole)
+            self.faults.append(f"SEALWRIGHT_ROLES must be some of {known}, not {text!r}")
+            return EVERY_ROLE
 
     def choice(self, name: str, choices: tuple[str, ...], *, default: str) -> str:
         text = (self._env.get(name) or default).upper()

@@ -11,8 +11,9 @@ from service.bootstrap.api import build, registry_book
 from service.bootstrap.ending import leave_at_once
 from service.bootstrap.memory import share_arenas
 from service.bootstrap.policy_file import read_policy
-from service.bootstrap.settings import Settings
+from service.bootstrap.settings import Settings, name_roles
 from service.bootstrap.timestamps import timestamp_config
+from service.domain.serving import ServerRole
 from service.web.logs import configure
 from service.witnesses import load_witnesses
 from service.worker import DRAIN_SECONDS, run_jobs, run_loop
@@ -20,6 +21,8 @@ from service.worker import DRAIN_SECONDS, run_jobs, run_loop
 
 def run() -> None:
     """Deliver until SIGTERM or SIGINT; what has begun is finished."""
+    # Whatever servers are told that share this environment.
+    name_roles(ServerRole.WORKER)
     settings = Settings.from_environment()
     checked_files(settings)
     share_arenas()

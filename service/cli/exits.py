@@ -30,6 +30,7 @@ EXITS: Final = MappingProxyType(
         errors.UnsupportedMediaTypeError: Exit.BUG,
         errors.NotAcceptableError: Exit.USAGE,
         errors.NotFoundError: Exit.USAGE,
+        errors.NotServedHereError: Exit.USAGE,
         errors.MethodNotAllowedError: Exit.BUG,
         errors.InvalidReferenceError: Exit.USAGE,
         errors.TagDigestMismatchError: Exit.VERDICT_IS_NO,

@@ -6,11 +6,16 @@ import click
 
 
 @click.command()
-def serve() -> None:
+@click.option(
+    "--roles",
+    metavar="ROLE,…",
+    help="Of sign, verify, manage and worker, in the place of SEALWRIGHT_ROLES; all by default.",
+)
+def serve(*, roles: str | None) -> None:
     """Run the API under gunicorn, as SEALWRIGHT_* say."""
     from service.bootstrap.serve import run  # noqa: PLC0415 - `--help` must not pay for it
 
-    run()
+    run(roles)
 
 
 @click.command()

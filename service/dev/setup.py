@@ -129,7 +129,7 @@ class Setup:
             "SEALWRIGHT_POLICY_FILE": str(state.policy_file),
             "SEALWRIGHT_BIND": f"fd://{service.fileno()}",
             # The delivery loop is a part of its own, which can die and come back alone.
-            "SEALWRIGHT_EMBEDDED_WORKER": "0",
+            "SEALWRIGHT_ROLES": "sign,verify,manage",
             "PYTHONUNBUFFERED": "1",
         }
 

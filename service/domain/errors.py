@@ -167,6 +167,16 @@ class NotFoundError(ServiceError):
     cure = "Check the path against `/docs`, and the identifier against the list it came from."
 
 
+class NotServedHereError(ServiceError):
+    code = "not-served-here"
+    title = "This process has another role"
+    cause = "The call is served by processes of another role than those of this one (`--roles`)."
+    cure = (
+        "Send it to a server of the role that the detail names; the load balancer in front of "
+        "several roles has to tell their paths apart (docs/operations.md)."
+    )
+
+
 class MethodNotAllowedError(ServiceError):
     code = "method-not-allowed"
     title = "The method is not allowed here"

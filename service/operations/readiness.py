@@ -9,7 +9,13 @@ from functools import partial
 from types import MappingProxyType
 from typing import Final, Protocol
 
-from service.domain.errors import HSMUnavailableError, InvalidRequestError, ServiceError
+from service.domain.errors import (
+    HSMUnavailableError,
+    InvalidRequestError,
+    NotServedHereError,
+    ServiceError,
+)
+from service.domain.serving import EVERY_ROLE, ServerRole
 from service.operations.log import SignatureLog
 from service.ports.hsm import TokenHealth, Tokens
 from service.ports.store import StoreHealth
@@ -19,8 +25,13 @@ _NEEDS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
         "sign": frozenset({"hsm", "store", "log"}),
         "verify": frozenset({"store"}),
         "gate": frozenset({"store"}),
+        # A custodian makes the first keys, and an admin has work, while nothing can be signed.
+        "manage": frozenset({"store"}),
+        "worker": frozenset({"store"}),
     }
 )
+_DOES: Final = MappingProxyType({"gate": ServerRole.VERIFY})
+"""The role that does the work, where it has not the same name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +76,7 @@ class Readiness:
     store: StoreHealth
     log: SignatureLog
     watched: Sequence[Warns] = ()
+    roles: frozenset[ServerRole] = EVERY_ROLE
 
     def check(self, what: str) -> Readied:
         """Ask each part. Raises InvalidRequestError for unknown work."""
@@ -80,6 +92,10 @@ class Readiness:
             "log": self.log.check,
         }
         parts = [_part(name, check, needed=name in needs) for name, check in checks.items()]
+        role = _DOES.get(what) or ServerRole(what)
+        if role not in self.roles:
+            detail = f"the role {role} is not among those of this process"
+            parts.append(ReadinessPart("role", False, detail, code=NotServedHereError.code))
         return Readied(parts, tokens)
 
     def warnings(self) -> Sequence[ReadinessWarning]:

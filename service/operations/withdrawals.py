@@ -3,6 +3,7 @@
 It is signed by the log key: the one key that is trusted for what the service says of itself,
 and not for images. Whoever asks is answered with the list that stands, unless what is withdrawn
 has changed since, or an hour has gone by; then one process signs, and the others wait for it.
+A process that reaches no HSM leaves that to a worker.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ class Withdrawals:
     signer: Signer
     leases: Leases
     clock: Clock
+    may_issue: bool = True
 
     def current(self) -> WithdrawalList:
         """Return the list that holds now.
@@ -71,6 +73,10 @@ class Withdrawals:
             standing = self._standing()
             if standing is not None and self._is_fresh(standing):
                 return standing
+            if not self.may_issue:
+                if standing is not None:
+                    return standing
+                raise BusyError("a worker is to sign the list of withdrawals", retry_after=5.0)
             issued = self._issue(standing)
             if issued is not None:
                 return issued

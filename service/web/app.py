@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from flask import Flask
 
 from service.domain.addresses import Network
+from service.domain.serving import EVERY_ROLE, ServerRole
 from service.operations import Operations
 from service.web import access_log, context, openapi, problems, responses
 from service.web.api import RESOURCES
@@ -15,8 +16,17 @@ from service.web.bodies import READ_AT_MOST
 from service.web.routing import EXTENSION, register
 
 
-def create_app(operations: Operations, *, version: str, proxies: Sequence[Network] = ()) -> Flask:
-    """Return the WSGI application that serves `operations`; `proxies` are believed who is behind."""
+def create_app(
+    operations: Operations,
+    *,
+    version: str,
+    roles: frozenset[ServerRole] = EVERY_ROLE,
+    proxies: Sequence[Network] = (),
+) -> Flask:
+    """Return the WSGI application that serves what of `operations` belongs to `roles`.
+
+    `proxies` are believed who is behind.
+    """
     # No static folder: every path is declared in service.web.api and nowhere else.
     app = Flask("service.web", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = READ_AT_MOST
@@ -32,5 +42,5 @@ def create_app(operations: Operations, *, version: str, proxies: Sequence[Networ
     problems.init_app(app)
     for routes in RESOURCES:
         for endpoint in routes.endpoints:
-            register(app, endpoint)
+            register(app, endpoint, roles)
     return app

@@ -39,6 +39,7 @@ STATUS: Final = MappingProxyType(
         errors.UnsupportedMediaTypeError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         errors.NotAcceptableError: HTTPStatus.NOT_ACCEPTABLE,
         errors.NotFoundError: HTTPStatus.NOT_FOUND,
+        errors.NotServedHereError: HTTPStatus.MISDIRECTED_REQUEST,
         errors.MethodNotAllowedError: HTTPStatus.METHOD_NOT_ALLOWED,
         errors.InvalidReferenceError: HTTPStatus.UNPROCESSABLE_ENTITY,
         errors.TagDigestMismatchError: HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -22,9 +22,11 @@ from service.domain.callers import Caller
 from service.domain.errors import (
     InvalidRequestError,
     NotFoundError,
+    NotServedHereError,
     ServiceError,
     UnauthenticatedError,
 )
+from service.domain.serving import EVERY_ROLE, ServerRole
 from service.operations import Operations
 from service.ports.identity import Presented
 from service.web import bodies
@@ -57,6 +59,8 @@ class Endpoint:
     handler: Callable[..., Response]
     summary: str
     answers: Mapping[int, Answer]
+    roles: frozenset[ServerRole] = EVERY_ROLE
+    """Which processes serve it."""
     public: bool = False
     query: type[Schema] | None = None
     body: type[Schema] | None = None
@@ -146,11 +150,15 @@ def _instance(schema: type[Schema]) -> Schema:
 
 
 class Routes:
-    """The endpoints of one resource, in the order of their declaration."""
+    """The endpoints of one resource, in the order of their declaration.
 
-    def __init__(self, tag: str, description: str) -> None:
+    A resource is served by one role; without a `role` every process serves it.
+    """
+
+    def __init__(self, tag: str, description: str, *, role: ServerRole | None = None) -> None:
         self.tag = tag
         self.description = description
+        self._roles = EVERY_ROLE if role is None else frozenset({role})
         self.endpoints: list[Endpoint] = []
 
     def add(
@@ -160,6 +168,7 @@ class Routes:
         *,
         summary: str,
         answers: Mapping[int, Answer],
+        roles: frozenset[ServerRole] | None = None,
         public: bool = False,
         query: type[Schema] | None = None,
         body: type[Schema] | None = None,
@@ -168,7 +177,10 @@ class Routes:
         headers: Mapping[str, str] | None = None,
         errors: tuple[type[ServiceError], ...] = (),
     ) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
-        """Declare the decorated function as the handler of `method` and `path`."""
+        """Declare the decorated function as the handler of `method` and `path`.
+
+        `roles` are others than those of the resource.
+        """
 
         def declare(handler: Callable[..., Response]) -> Callable[..., Response]:
             self.endpoints.append(
@@ -180,6 +192,7 @@ class Routes:
                     handler=handler,
                     summary=summary,
                     answers=answers,
+                    roles=self._roles if roles is None else roles,
                     public=public,
                     query=query,
                     body=body,
@@ -194,8 +207,16 @@ class Routes:
         return declare
 
 
-def register(app: Flask, endpoint: Endpoint) -> None:
+def register(app: Flask, endpoint: Endpoint, roles: frozenset[ServerRole]) -> None:
+    """Serve the endpoint in a process of these `roles`, or tell there who serves it."""
+    is_served = bool(endpoint.roles & roles)
+
     def view(**parts: str | int) -> Response:
+        if not is_served:
+            raise NotServedHereError(
+                f"{endpoint.method} {endpoint.path} is served by processes of the role "
+                f"{_listed(endpoint.roles)}; this one has {_listed(roles)}"
+            )
         operations = cast("Operations", current_app.extensions[EXTENSION])
         caller = None
         if not endpoint.public:
@@ -213,6 +234,10 @@ def register(app: Flask, endpoint: Endpoint) -> None:
         methods=[endpoint.method],
         provide_automatic_options=False,
     )
+
+
+def _listed(roles: frozenset[ServerRole]) -> str:
+    return ", ".join(sorted(roles))
 
 
 def _presented() -> Presented:

@@ -13,6 +13,7 @@ from service.bootstrap.secrets import own_secret
 from service.bootstrap.settings import Settings
 from service.domain.clock import SystemClock
 from service.domain.errors import ConfigurationError
+from service.domain.serving import ServerRole
 
 GOOD = {
     "SEALWRIGHT_PKCS11_MODULE": "/usr/lib/softhsm/libsofthsm2.so",
@@ -63,6 +64,27 @@ def test_proxies_are_addresses_and_networks_and_nothing_else() -> None:
     for wrong in ("*", "proxy.example.com", "10.0.3.1/24", "10.0.3.0/24 10.0.9.7"):
         with pytest.raises(ConfigurationError, match="SEALWRIGHT_TRUSTED_PROXIES"):
             Settings.read({**GOOD, "SEALWRIGHT_TRUSTED_PROXIES": wrong})
+
+
+def test_a_process_has_every_role_unless_some_are_named() -> None:
+    assert Settings.read(GOOD).roles == frozenset(ServerRole)
+    named = Settings.read({**GOOD, "SEALWRIGHT_ROLES": "sign, worker"})
+    assert named.roles == {ServerRole.SIGN, ServerRole.WORKER}
+
+
+@pytest.mark.parametrize("roles", ["tea", "sign,", "sign;verify", "SIGN"])
+def test_a_role_that_does_not_exist_is_a_fault(roles: str) -> None:
+    with pytest.raises(ConfigurationError, match="sign, verify, manage, worker"):
+        Settings.read({**GOOD, "SEALWRIGHT_ROLES": roles})
+
+
+def test_whoever_only_verifies_needs_no_token_and_is_given_none() -> None:
+    assert Settings.read({"SEALWRIGHT_ROLES": "verify"}).tokens == ()
+    assert Settings.read({**GOOD, "SEALWRIGHT_ROLES": "verify"}).tokens == ()
+    for role in ("sign", "manage", "worker", "verify,sign"):
+        assert len(Settings.read({**GOOD, "SEALWRIGHT_ROLES": role}).tokens) == 1
+        with pytest.raises(ConfigurationError, match="SEALWRIGHT_PIN_FILE is not set"):
+            Settings.read({"SEALWRIGHT_ROLES": role})
 
 
 def test_processes_that_race_for_a_new_secret_read_the_same_bytes(tmp_path: Path) -> None:

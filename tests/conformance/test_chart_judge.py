@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from service.domain.serving import ServerRole
 from tests.support.clients import client
 
 CHART = Path(__file__).parents[2] / "deploy" / "helm" / "sealwright"
+SETS = {f"trial-{role}" for role in ServerRole}
 FULL: dict[str, Any] = {
     "image": {"digest": "sha256:" + "0" * 64},
     "imagePullSecrets": [{"name": "pull"}],
@@ -64,8 +66,8 @@ def of_kind(objects: list[dict[str, Any]], kind: str) -> dict[str, dict[str, Any
 @pytest.mark.parametrize("values", [{}, FULL], ids=["as it comes", "everything set"])
 def test_kubernetes_types_take_every_object_of_the_chart(values: dict[str, Any]) -> None:
     objects = rendered(values)
-    assert set(of_kind(objects, "StatefulSet")) == {"trial-sign", "trial-verify", "trial-worker"}
-    assert set(of_kind(objects, "PodDisruptionBudget")) == {"trial-sign", "trial-verify"}
+    assert set(of_kind(objects, "StatefulSet")) == SETS
+    assert set(of_kind(objects, "PodDisruptionBudget")) == SETS - {"trial-worker"}
 
 
 def test_a_field_that_kubernetes_does_not_know_is_noticed(tmp_path: Path) -> None:
@@ -82,16 +84,35 @@ def test_a_field_that_kubernetes_does_not_know_is_noticed(tmp_path: Path) -> Non
 
 def test_each_role_is_probed_for_its_own_work_and_can_be_left_out() -> None:
     sets = of_kind(rendered({}), "StatefulSet")
-    for role in ("sign", "verify"):
+    for role in ServerRole:
         (container,) = sets[f"trial-{role}"]["spec"]["template"]["spec"]["containers"]
+        assert container["args"] == ["serve"]
+        assert container["env"][0] == {"name": "SEALWRIGHT_ROLES", "value": role}
         assert container["readinessProbe"]["httpGet"]["path"] == f"/readyz?for={role}"
     assert "trial-verify" not in of_kind(rendered({"api": {"verify": None}}), "StatefulSet")
+
+
+def test_a_pod_that_verifies_alone_gets_neither_module_nor_pin() -> None:
+    sets = of_kind(rendered(FULL), "StatefulSet")
+    hsm = {"latch", "pins", "module", "client"}
+    for name, each in sets.items():
+        pod = each["spec"]["template"]["spec"]
+        held = {volume["name"] for volume in pod["volumes"]} & hsm
+        assert held == (set() if name == "trial-verify" else hsm)
+        assert ("initContainers" in pod) == bool(held)
+        (container,) = pod["containers"]
+        assert {mount["name"] for mount in container["volumeMounts"]} & hsm == held
+        set_ = {variable["name"] for variable in container["env"]}
+        assert ({"SEALWRIGHT_TOKENS_FILE", "VENDOR_CONFIG"} <= set_) == bool(held)
+    mixed = {**FULL, "api": {"verify": {"roles": ["verify", "sign"]}}}
+    pod = of_kind(rendered(mixed), "StatefulSet")["trial-verify"]["spec"]["template"]["spec"]
+    assert hsm <= {volume["name"] for volume in pod["volumes"]}
 
 
 def test_no_pod_runs_as_root_writes_its_own_files_or_holds_a_secret_in_its_environment() -> None:
     objects = rendered(FULL)
     pods = [*of_kind(objects, "StatefulSet").values(), *of_kind(objects, "Job").values()]
-    assert len(pods) == 4
+    assert len(pods) == len(SETS) + 1
     for pod in (each["spec"]["template"]["spec"] for each in pods):
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert pod["automountServiceAccountToken"] is False
@@ -111,8 +132,13 @@ def test_what_is_not_named_to_the_network_policy_is_closed() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"api": {"sign": {"replicas": 0}}}, {"imagee": {}}, {"image": {"digest": "sha256:1"}}],
-    ids=["no replica", "unknown value", "no digest"],
+    [
+        {"api": {"sign": {"replicas": 0}}},
+        {"api": {"sign": {"roles": ["tea"]}}},
+        {"imagee": {}},
+        {"image": {"digest": "sha256:1"}},
+    ],
+    ids=["no replica", "no such role", "unknown value", "no digest"],
 )
 def test_values_that_cannot_work_are_refused_by_the_chart_s_schema(wrong: dict[str, Any]) -> None:
     assert "schema" in judged(wrong).stderr

@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,41 +16,18 @@ import sqlalchemy
 import urllib3
 
 from service.domain.digests import Digest
-from tests.support.ports import free_port
 from tests.support.product import Product, dev_environment
+from tests.support.serving import serving
 
 IMAGES = 500
 
 
 @pytest.fixture
 def beside(product: Product, tmp_path: Path) -> Iterator[tuple[Product, subprocess.Popen[bytes]]]:
-    """A second service on the product's database and token, without its loops."""
-    port = free_port()
-    env = {
-        **os.environ,
-        **dev_environment(product),
-        "SEALWRIGHT_BIND": f"127.0.0.1:{port}",
-        "SEALWRIGHT_WORKERS": "1",
-        "SEALWRIGHT_EMBEDDED_WORKER": "1",
-        "SEALWRIGHT_METRICS_DIR": str(tmp_path / "metrics"),
-    }
-    program = str(Path(sys.executable).with_name("sealwright"))
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen([program, "serve"], env=env, stdout=log, stderr=log)
-    started = replace(product, url=f"http://127.0.0.1:{port}")
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            if started.call("GET", "/readyz?for=sign", who=None).status == 200:
-                break
-        except urllib3.exceptions.HTTPError:
-            pass
-        assert time.monotonic() < deadline, (tmp_path / "log").read_text()
-        time.sleep(0.1)
-    yield started, process
-    if process.poll() is None:
-        process.kill()
-        process.wait()
+    """A second service on the product's database and token, with loops of its own."""
+    env = {**dev_environment(product), "SEALWRIGHT_ROLES": "sign,verify,manage,worker"}
+    with serving(product, tmp_path, env) as started:
+        yield started
 
 
 def intents(service: Product) -> int:

@@ -58,7 +58,7 @@ def faulty(product: Product, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         **dev_environment(product),
         "SEALWRIGHT_BIND": f"127.0.0.1:{port}",
         "SEALWRIGHT_WORKERS": "1",
-        "SEALWRIGHT_EMBEDDED_WORKER": "0",
+        "SEALWRIGHT_ROLES": "sign,verify,manage",
         "FAULT_FILE": str(directory / "fault"),
         "PYTHONPATH": str(Path(__file__).parents[2]),
     }

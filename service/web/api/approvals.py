@@ -7,6 +7,7 @@ from typing import Final
 from flask import Response
 
 from service.domain import errors
+from service.domain.serving import ServerRole
 from service.web import dump, dump_approvals
 from service.web.responses import answer
 from service.web.routing import Call, Routes, in_json
@@ -19,7 +20,9 @@ from service.web.schemas.approvals import (
 )
 from service.web.schemas.fields import page_request
 
-routes = Routes("approvals", "What several people must want before it is done.")
+routes = Routes(
+    "approvals", "What several people must want before it is done.", role=ServerRole.MANAGE
+)
 
 _REFUSALS: Final = (
     errors.ForbiddenError,

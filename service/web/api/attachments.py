@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Response
 
 from service.domain import errors
+from service.domain.serving import ServerRole
 from service.web import dump
 from service.web.responses import answer
 from service.web.routing import Call, Routes, in_json
@@ -16,7 +17,7 @@ from service.web.schemas.outbox import (
 )
 from service.web.schemas.signing import wanted_records
 
-routes = Routes("attachments", "Whether signatures lie at their registries.")
+routes = Routes("attachments", "Whether signatures lie at their registries.", role=ServerRole.SIGN)
 
 
 @routes.add(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Response
 
 from service.domain import errors
+from service.domain.serving import ServerRole
 from service.web.api.signatures import IDEMPOTENCY_KEY, RESULTS_OR_PROBLEM, idempotency_key
 from service.web.bodies import body_hash
 from service.web.routing import Answer, Call, Routes, in_json
@@ -12,7 +13,11 @@ from service.web.schemas.attestations import AttestationRequestSchema, WantedAtt
 from service.web.schemas.signing import SigningAnswerSchema
 from service.web.signing_answer import signing_answer
 
-routes = Routes("attestations", "Attest what is known of images: provenance, contents, scans.")
+routes = Routes(
+    "attestations",
+    "Attest what is known of images: provenance, contents, scans.",
+    role=ServerRole.SIGN,
+)
 
 
 @routes.add(

@@ -8,6 +8,7 @@ from flask import Response, current_app
 
 from service.domain import errors
 from service.domain.log import LogName
+from service.domain.serving import ServerRole
 from service.web import dump, dump_log
 from service.web.api.log import BINARY, PLAIN
 from service.web.collectors import cef_line, syslog_line
@@ -22,7 +23,9 @@ from service.web.schemas.log import (
     InclusionSchema,
 )
 
-routes = Routes("audit", "Every decision and every deed, in a log (role auditor).")
+routes = Routes(
+    "audit", "Every decision and every deed, in a log (role auditor).", role=ServerRole.MANAGE
+)
 
 LOG: Final = LogName.AUDIT
 NDJSON: Final = "application/x-ndjson"

@@ -9,6 +9,7 @@ from flask import Response, request
 from service.domain import errors
 from service.domain.certificates import pem
 from service.domain.keys import KeyVersion
+from service.domain.serving import EVERY_ROLE, ServerRole
 from service.operations.certify_version import ChainImport, SelfSigning
 from service.web import dump
 from service.web.answers import PENDING, performed_or_pending
@@ -23,7 +24,11 @@ from service.web.schemas.certificates import (
 )
 from service.web.schemas.keys import KeyVersionSchema
 
-routes = Routes("certificates", "Certificates of keys, for the Notary Project and timestamps.")
+routes = Routes(
+    "certificates",
+    "Certificates of keys, for the Notary Project and timestamps.",
+    role=ServerRole.MANAGE,
+)
 
 PKCS10: Final = "application/pkcs10"  # RFC 5967: DER
 PEM_CHAIN: Final = "application/pem-certificate-chain"  # RFC 8555, 9.1
@@ -130,6 +135,7 @@ def self_sign(call: Call, name: str) -> Response:
     "GET",
     "/v1/keys/<name>/certificate-chain",
     summary="The certificate chain, leaf first",
+    roles=EVERY_ROLE,  # as the public keys
     public=True,
     query=ChainQuery,
     headers={"Accept": f"`{PEM_CHAIN}`."},

@@ -7,6 +7,7 @@ from flask import Response
 from service.domain import errors
 from service.domain.approvals import Approval
 from service.domain.callers import Credential
+from service.domain.serving import ServerRole
 from service.web import dump, dump_approvals
 from service.web.answers import PENDING, performed_or_pending
 from service.web.dump import JSONObject
@@ -24,7 +25,7 @@ from service.web.schemas.credentials import (
 )
 from service.web.schemas.fields import page_request
 
-routes = Routes("credentials", "Who may call, and for what (role admin).")
+routes = Routes("credentials", "Who may call, and for what (role admin).", role=ServerRole.MANAGE)
 
 
 @routes.add(

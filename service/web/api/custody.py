@@ -8,6 +8,7 @@ from service.domain import errors
 from service.domain.acts import Performed
 from service.domain.keys import Key, KeyVersion
 from service.domain.lifecycle import Move
+from service.domain.serving import ServerRole
 from service.operations.generate_key import Generation
 from service.web import dump
 from service.web.answers import PENDING, performed_or_pending
@@ -21,7 +22,7 @@ from service.web.schemas.custody import (
 )
 from service.web.schemas.keys import KeySchema, KeyVersionSchema
 
-routes = Routes("custody", "The life of keys (role custodian).")
+routes = Routes("custody", "The life of keys (role custodian).", role=ServerRole.MANAGE)
 
 
 def _shown(made: Key | KeyVersion) -> dump.JSONObject:

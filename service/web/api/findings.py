@@ -5,13 +5,14 @@ from __future__ import annotations
 from flask import Response
 
 from service.domain import errors
+from service.domain.serving import ServerRole
 from service.web import dump
 from service.web.responses import answer
 from service.web.routing import Call, Routes, in_json
 from service.web.schemas.fields import page_request
 from service.web.schemas.findings import FindingPageSchema, FindingQuery, wanted_findings
 
-routes = Routes("findings", "What somebody must look at.")
+routes = Routes("findings", "What somebody must look at.", role=ServerRole.MANAGE)
 
 
 @routes.add(

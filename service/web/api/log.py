@@ -8,6 +8,7 @@ from flask import Response
 
 from service.domain import errors
 from service.domain.log import LogName
+from service.domain.serving import ServerRole
 from service.web import dump_log
 from service.web.responses import answer, text
 from service.web.routing import Answer, Call, Routes, in_json
@@ -19,7 +20,7 @@ from service.web.schemas.log import (
     InclusionSchema,
 )
 
-routes = Routes("log", "The transparency log of signatures.")
+routes = Routes("log", "The transparency log of signatures.", role=ServerRole.VERIFY)
 
 LOG: Final = LogName.SIGNATURES
 PLAIN: Final = "text/plain; charset=utf-8"

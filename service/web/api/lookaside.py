@@ -15,11 +15,12 @@ from flask import Response, request
 from service.domain import errors
 from service.domain.digests import Digest
 from service.domain.references import Repository
+from service.domain.serving import ServerRole
 from service.web.responses import answer, text
 from service.web.routing import Answer, Call, Routes, in_json
 from service.web.schemas.lookaside import ExtensionSchema
 
-routes = Routes("lookaside", "OpenPGP signatures, beside the registry.")
+routes = Routes("lookaside", "OpenPGP signatures, beside the registry.", role=ServerRole.VERIFY)
 
 FILE: Final = "application/pgp-signature"
 _PLACE: Final = re.compile(

@@ -6,13 +6,16 @@ from flask import Response
 
 from service.domain import errors
 from service.domain.clock import rfc3339
+from service.domain.serving import ServerRole
 from service.domain.switches import Switch
 from service.web.dump import JSONObject
 from service.web.responses import answer
 from service.web.routing import Call, Routes, in_json
 from service.web.schemas.maintenance import MaintenanceSchema, TurnMaintenanceSchema
 
-routes = Routes("maintenance", "Stop signing for a while, in every process.")
+routes = Routes(
+    "maintenance", "Stop signing for a while, in every process.", role=ServerRole.MANAGE
+)
 
 
 @routes.add(

@@ -10,6 +10,7 @@ from flask import Response
 from service.domain import errors
 from service.domain.clock import rfc3339
 from service.domain.quorum import rules_to_json
+from service.domain.serving import ServerRole
 from service.operations.minutes import Minutes
 from service.ports.minutes import RecordedEvent
 from service.web import dump, dump_approvals
@@ -18,7 +19,7 @@ from service.web.responses import answer
 from service.web.routing import Call, Routes, in_json
 from service.web.schemas.minutes import MinutesSchema
 
-routes = Routes("minutes", "Who did what with a key, and who wanted it.")
+routes = Routes("minutes", "Who did what with a key, and who wanted it.", role=ServerRole.MANAGE)
 
 
 @routes.add(

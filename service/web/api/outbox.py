@@ -5,13 +5,14 @@ from __future__ import annotations
 from flask import Response
 
 from service.domain import errors
+from service.domain.serving import ServerRole
 from service.web import dump
 from service.web.responses import answer
 from service.web.routing import Call, Routes, in_json
 from service.web.schemas.fields import page_request
 from service.web.schemas.outbox import OrderPageSchema, OrderQuery, RetriedSchema
 
-routes = Routes("outbox", "What must still happen outside the store.")
+routes = Routes("outbox", "What must still happen outside the store.", role=ServerRole.MANAGE)
 
 
 @routes.add(

@@ -8,6 +8,7 @@ from flask import Response
 
 from service.domain import errors
 from service.domain.payloads import Encoding, PayloadRequest
+from service.domain.serving import ServerRole
 from service.web import dump
 from service.web.api.signatures import IDEMPOTENCY_KEY, idempotency_key
 from service.web.bodies import body_hash
@@ -15,7 +16,9 @@ from service.web.responses import answer
 from service.web.routing import Call, Routes, in_json
 from service.web.schemas.payloads import PayloadRequestSchema, PayloadSignatureSchema
 
-routes = Routes("payloads", "For plug-ins of other tools: sign what those have made.")
+routes = Routes(
+    "payloads", "For plug-ins of other tools: sign what those have made.", role=ServerRole.SIGN
+)
 
 
 @routes.add(

@@ -6,6 +6,7 @@ from flask import Response
 
 from service.domain import errors
 from service.domain.quorum import QuorumRules, rules_to_json
+from service.domain.serving import ServerRole
 from service.operations.quorum import QuorumStatus
 from service.web.answers import PENDING, performed_or_pending
 from service.web.dump import JSONObject
@@ -13,7 +14,7 @@ from service.web.responses import answer
 from service.web.routing import Call, Routes, in_json
 from service.web.schemas.policy import QuorumRulesSchema, QuorumStatusSchema
 
-routes = Routes("policy", "The rules that several people guard.")
+routes = Routes("policy", "The rules that several people guard.", role=ServerRole.MANAGE)
 
 
 @routes.add(

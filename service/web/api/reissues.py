@@ -8,6 +8,7 @@ from flask import Response
 
 from service.domain import errors
 from service.domain.reissues import Reissue
+from service.domain.serving import ServerRole
 from service.operations.reissue_jobs import ReissueJob
 from service.web import dump_jobs
 from service.web.api.signatures import IDEMPOTENCY_KEY, idempotency_key
@@ -17,7 +18,11 @@ from service.web.responses import answer
 from service.web.routing import Call, Routes, in_json
 from service.web.schemas.reissues import ReissueJobSchema, ReissueRequestSchema
 
-routes = Routes("reissues", "What stands, signed again under another version of its key.")
+routes = Routes(
+    "reissues",
+    "What stands, signed again under another version of its key.",
+    role=ServerRole.MANAGE,
+)
 
 
 @routes.add(

@@ -13,6 +13,7 @@ import orjson
 from flask import Response, after_this_request, request
 
 from service.domain import errors
+from service.domain.serving import ServerRole
 from service.translog.logged import rekor_answer, transparency_log_entry
 from service.web.bodies import parse_object, read_raw
 from service.web.context import address
@@ -26,7 +27,11 @@ from service.web.schemas.rekor import (
     TransparencyLogEntrySchema,
 )
 
-routes = Routes("rekor", "Rekor's write calls, for cosign and other signers of an organisation.")
+routes = Routes(
+    "rekor",
+    "Rekor's write calls, for cosign and other signers of an organisation.",
+    role=ServerRole.SIGN,
+)
 
 MAX_ENTRY_REQUEST_BYTES: Final = 1024 * 1024
 _ERRORS: Final = (

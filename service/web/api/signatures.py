@@ -9,6 +9,7 @@ from flask import Response, request
 
 from service.domain import errors
 from service.domain.limits import MAX_IDEMPOTENCY_KEY_CHARS
+from service.domain.serving import ServerRole
 from service.operations.signing_jobs import AskedForSigning
 from service.web import dump
 from service.web.api.signing_jobs import accepted
@@ -30,7 +31,7 @@ from service.web.schemas.signing import (
 )
 from service.web.signing_answer import signing_answer
 
-routes = Routes("signatures", "Sign images, and read what was signed.")
+routes = Routes("signatures", "Sign images, and read what was signed.", role=ServerRole.SIGN)
 
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 PREFER: Final = "Prefer"

@@ -8,6 +8,7 @@ from flask import Response
 
 from service.domain import errors
 from service.domain.jobs import Job, JobState
+from service.domain.serving import ServerRole
 from service.operations.signing_jobs import SigningJob
 from service.web import dump_jobs
 from service.web.dump import JSONObject
@@ -16,7 +17,7 @@ from service.web.routing import Call, Routes, in_json
 from service.web.schemas.jobs import SigningJobSchema
 from service.web.signing_answer import signing_body, signing_status
 
-routes = Routes("signing-jobs", "Signing requests that are done later.")
+routes = Routes("signing-jobs", "Signing requests that are done later.", role=ServerRole.SIGN)
 
 POLL_SECONDS: Final = 1  # a job of one image takes about so long
 

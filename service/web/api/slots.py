@@ -5,12 +5,13 @@ from __future__ import annotations
 from flask import Response
 
 from service.domain import errors
+from service.domain.serving import ServerRole
 from service.web import dump
 from service.web.responses import answer
 from service.web.routing import Call, Routes, in_json
 from service.web.schemas.slots import MechanismPageSchema, SlotPageSchema, SlotSchema
 
-routes = Routes("slots", "Slots of the HSM and their tokens.")
+routes = Routes("slots", "Slots of the HSM and their tokens.", role=ServerRole.MANAGE)
 
 
 @routes.add(

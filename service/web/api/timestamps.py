@@ -7,10 +7,11 @@ from flask import Response
 from service.domain import errors
 from service.domain.limits import MAX_TIMESTAMP_QUERY_BYTES
 from service.domain.media_types import TIMESTAMP_QUERY, TIMESTAMP_REPLY
+from service.domain.serving import ServerRole
 from service.web.responses import text
 from service.web.routing import Answer, Call, Routes
 
-routes = Routes("timestamps", "Our own time-stamping authority.")
+routes = Routes("timestamps", "Our own time-stamping authority.", role=ServerRole.SIGN)
 
 
 @routes.add(

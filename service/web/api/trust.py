@@ -8,6 +8,7 @@ from typing import Final
 from flask import Response, request
 
 from service.domain import errors
+from service.domain.serving import ServerRole
 from service.domain.withdrawals import published
 from service.web.responses import answer, text
 from service.web.routing import Answer, Call, Routes, in_json
@@ -22,7 +23,7 @@ from service.web.schemas.trust import (
 )
 from service.web.schemas.withdrawals import WithdrawalListSchema
 
-routes = Routes("trust", "Ready files for verifiers' own tools.")
+routes = Routes("trust", "Ready files for verifiers' own tools.", role=ServerRole.VERIFY)
 
 PEM: Final = "application/x-pem-file"
 YAML: Final = "application/yaml"  # RFC 9512

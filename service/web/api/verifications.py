@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Response
 
 from service.domain import errors
+from service.domain.serving import ServerRole
 from service.web.dump_verdicts import image_verdict
 from service.web.responses import answer
 from service.web.routing import Call, Routes, in_json
@@ -14,7 +15,9 @@ from service.web.schemas.verification import (
     WantedVerdicts,
 )
 
-routes = Routes("verifications", "Tell whether images are signed by trusted keys.")
+routes = Routes(
+    "verifications", "Tell whether images are signed by trusted keys.", role=ServerRole.VERIFY
+)
 
 
 @routes.add(

@@ -5,12 +5,13 @@ from __future__ import annotations
 from flask import Response
 
 from service.domain import errors
+from service.domain.serving import ServerRole
 from service.domain.withdrawals import published
 from service.web.responses import answer
 from service.web.routing import Call, Routes, in_json
 from service.web.schemas.withdrawals import WithdrawalListSchema
 
-routes = Routes("withdrawals", "What does not count any more.")
+routes = Routes("withdrawals", "What does not count any more.", role=ServerRole.VERIFY)
 
 
 @routes.add(

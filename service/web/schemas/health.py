@@ -6,7 +6,7 @@ from marshmallow import Schema, fields, validate
 
 from service.web.schemas.fields import about
 
-WORK = ("sign", "verify", "gate")
+WORK = ("sign", "verify", "gate", "manage", "worker")
 
 
 class AliveSchema(Schema):
@@ -24,7 +24,9 @@ class ReadinessQuery(Schema):
 
 
 class ReadinessPartSchema(Schema):
-    name = fields.String(required=True, metadata=about("`hsm`, `store`, …"))
+    name = fields.String(
+        required=True, metadata=about("`hsm`, `store`, …; `role` where it is not this process's.")
+    )
     ready = fields.Boolean(required=True, metadata=about("Whether this part can work."))
     needed = fields.Boolean(required=True, metadata=about("Whether the work asked about needs it."))
     code = fields.String(

@@ -29,74 +29,88 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end -}}
 
+{{/* Whether servers of these roles reach the HSM; those that do not get neither module nor PIN. */}}
+{{- define "sealwright.hsm" -}}
+{{- if ne (join "," .) "verify" }}yes{{ end -}}
+{{- end -}}
+
+{{/* The next three take root and roles. */}}
 {{- define "sealwright.env" -}}
+- {name: SEALWRIGHT_ROLES, value: {{ join "," .roles | quote }}}
 - {name: SEALWRIGHT_DATABASE_URL_FILE, value: /run/secrets/database/url}
-- {name: SEALWRIGHT_PIN_LATCH_SECRET_FILE, value: /run/secrets/latch/pin-latch}
-- {name: SEALWRIGHT_TOKENS_FILE, value: /etc/sealwright/tokens.yaml}
 - {name: SEALWRIGHT_REGISTRIES_FILE, value: /etc/sealwright/registries.yaml}
 - {name: SEALWRIGHT_POLICY_FILE, value: /etc/sealwright/policy.yaml}
 - {name: SEALWRIGHT_STATE_DIR, value: /var/lib/sealwright}
 - {name: SEALWRIGHT_CHECKPOINTS_DIR, value: /var/lib/sealwright/checkpoints/kept}
-- {name: SEALWRIGHT_EMBEDDED_WORKER, value: "0"}
-{{- with .Values.logName }}
+{{- with .root.Values.logName }}
 - {name: SEALWRIGHT_LOG_NAME, value: {{ . | quote }}}
 {{- end }}
-{{- with .Values.trustedProxies }}
+{{- with .root.Values.trustedProxies }}
 - {name: SEALWRIGHT_TRUSTED_PROXIES, value: {{ . | quote }}}
 {{- end }}
-{{- with .Values.hsm.env }}
+{{- if include "sealwright.hsm" .roles }}
+- {name: SEALWRIGHT_PIN_LATCH_SECRET_FILE, value: /run/secrets/latch/pin-latch}
+- {name: SEALWRIGHT_TOKENS_FILE, value: /etc/sealwright/tokens.yaml}
+{{- with .root.Values.hsm.env }}
 {{ toYaml . }}
+{{- end }}
 {{- end }}
 {{- end -}}
 
 {{- define "sealwright.mounts" -}}
 - {name: config, mountPath: /etc/sealwright, readOnly: true}
 - {name: database, mountPath: /run/secrets/database, readOnly: true}
-- {name: latch, mountPath: /run/secrets/latch, readOnly: true}
-- {name: pins, mountPath: /run/secrets/pins, readOnly: true}
-{{- if .Values.secrets.registries }}
+{{- if .root.Values.secrets.registries }}
 - {name: registries, mountPath: /run/secrets/registries, readOnly: true}
 {{- end }}
 - {name: state, mountPath: /var/lib/sealwright}
 - {name: tmp, mountPath: /tmp}
-{{- if .Values.hsm.module.image }}
+{{- if include "sealwright.hsm" .roles }}
+- {name: latch, mountPath: /run/secrets/latch, readOnly: true}
+- {name: pins, mountPath: /run/secrets/pins, readOnly: true}
+{{- if .root.Values.hsm.module.image }}
 - {name: module, mountPath: /opt/hsm, readOnly: true}
 {{- end }}
-{{- with .Values.hsm.volumeMounts }}
+{{- with .root.Values.hsm.volumeMounts }}
 {{ toYaml . }}
+{{- end }}
 {{- end }}
 {{- end -}}
 
 {{- define "sealwright.volumes" -}}
 - name: config
-  configMap: {name: {{ include "sealwright.name" . }}}
+  configMap: {name: {{ include "sealwright.name" .root }}}
 - name: database
-  secret: {secretName: {{ .Values.secrets.database }}, defaultMode: 0440}
-- name: latch
-  secret: {secretName: {{ .Values.secrets.latch }}, defaultMode: 0440}
-- name: pins
-  secret: {secretName: {{ .Values.secrets.pins }}, defaultMode: 0440}
-{{- if .Values.secrets.registries }}
+  secret: {secretName: {{ .root.Values.secrets.database }}, defaultMode: 0440}
+{{- with .root.Values.secrets.registries }}
 - name: registries
-  secret: {secretName: {{ .Values.secrets.registries }}, defaultMode: 0440}
+  secret: {secretName: {{ . }}, defaultMode: 0440}
 {{- end }}
 - {name: state, emptyDir: {}}
 - {name: tmp, emptyDir: {}}
-{{- if .Values.hsm.module.image }}
+{{- if include "sealwright.hsm" .roles }}
+- name: latch
+  secret: {secretName: {{ .root.Values.secrets.latch }}, defaultMode: 0440}
+- name: pins
+  secret: {secretName: {{ .root.Values.secrets.pins }}, defaultMode: 0440}
+{{- if .root.Values.hsm.module.image }}
 - {name: module, emptyDir: {}}
 {{- end }}
-{{- with .Values.hsm.volumes }}
+{{- with .root.Values.hsm.volumes }}
 {{ toYaml . }}
+{{- end }}
 {{- end }}
 {{- end -}}
 
 {{/*
 A kind of server: a StatefulSet, because each replica keeps the newest checkpoint of each log on
-a volume of its own. Takes root, component, replicas, args, resources, and for an API server
-workers, threads and readyFor.
+a volume of its own. Takes root, component, and server: its roles, readyFor, replicas, workers,
+threads and resources.
 */}}
 {{- define "sealwright.server" -}}
 {{- $root := .root -}}
+{{- $server := .server -}}
+{{- $part := dict "root" .root "roles" .server.roles -}}
 apiVersion: apps/v1
 kind: StatefulSet
 metadata:
@@ -106,7 +120,7 @@ metadata:
     app.kubernetes.io/component: {{ .component }}
 spec:
   serviceName: {{ include "sealwright.name" $root }}-{{ .component }}-pods
-  replicas: {{ .replicas }}
+  replicas: {{ $server.replicas }}
   podManagementPolicy: Parallel
   updateStrategy: {type: RollingUpdate}
   persistentVolumeClaimRetentionPolicy: {whenDeleted: Retain, whenScaled: Delete}
@@ -153,7 +167,7 @@ spec:
       tolerations: {{- toYaml . | nindent 8 }}
       {{- end }}
       {{- with $root.Values.hsm.module }}
-      {{- if .image }}
+      {{- if and .image (include "sealwright.hsm" $server.roles) }}
       initContainers:
         - name: module
           image: {{ .image }}
@@ -167,16 +181,13 @@ spec:
         - name: sealwright
           image: {{ include "sealwright.image" $root }}
           imagePullPolicy: {{ $root.Values.image.pullPolicy }}
-          args: {{ toJson .args }}
+          args: [serve]
           securityContext: {{- include "sealwright.containerSecurity" $root | nindent 12 }}
           env:
-            {{- include "sealwright.env" $root | nindent 12 }}
-            {{- if .readyFor }}
+            {{- include "sealwright.env" $part | nindent 12 }}
             - {name: SEALWRIGHT_BIND, value: "0.0.0.0:8750"}
-            - {name: SEALWRIGHT_WORKERS, value: {{ .workers | quote }}}
-            - {name: SEALWRIGHT_THREADS, value: {{ .threads | quote }}}
-            {{- end }}
-          {{- if .readyFor }}
+            - {name: SEALWRIGHT_WORKERS, value: {{ $server.workers | quote }}}
+            - {name: SEALWRIGHT_THREADS, value: {{ $server.threads | quote }}}
           ports:
             - {name: http, containerPort: 8750}
           startupProbe:
@@ -188,16 +199,15 @@ spec:
             periodSeconds: 10
             timeoutSeconds: 5
           readinessProbe:
-            httpGet: {path: "/readyz?for={{ .readyFor }}", port: http}
+            httpGet: {path: "/readyz?for={{ $server.readyFor }}", port: http}
             periodSeconds: 5
             timeoutSeconds: 5
-          {{- end }}
-          resources: {{- toYaml .resources | nindent 12 }}
+          resources: {{- toYaml ($server.resources | default dict) | nindent 12 }}
           volumeMounts:
-            {{- include "sealwright.mounts" $root | nindent 12 }}
+            {{- include "sealwright.mounts" $part | nindent 12 }}
             - {name: checkpoints, mountPath: /var/lib/sealwright/checkpoints}
       volumes:
-        {{- include "sealwright.volumes" $root | nindent 8 }}
+        {{- include "sealwright.volumes" $part | nindent 8 }}
   volumeClaimTemplates:
     - metadata:
         name: checkpoints
@@ -219,10 +229,8 @@ spec:
   selector:
     {{- include "sealwright.selector" $root | nindent 4 }}
     app.kubernetes.io/component: {{ .component }}
-  {{- if .readyFor }}
   ports:
     - {name: http, port: 8750, targetPort: http}
-  {{- end }}
 {{- end -}}
 
 {{/* One rule, or none where no network was named. */}}
