@@ -99,12 +99,12 @@ def test_a_password_is_not_shown_with_the_url_that_holds_it() -> None:
 
 
 def test_a_host_that_takes_no_writes_is_passed_over(
-    postgres_server: PostgresServer, postgres_store_url: str
+    postgres_server: PostgresServer, postgres_url: str
 ) -> None:
-    name = parse_url(postgres_store_url).database
+    name = parse_url(postgres_url).database
     postgres_server.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
-    url = f"{postgres_store_url},/nowhere"
-    assert current_is_head(f"{url}&target_session_attrs=any")
+    url = f"{postgres_url},/nowhere"
+    assert not current_is_head(f"{url}&target_session_attrs=any")
     with pytest.raises(StoreUnavailableError):
         current_is_head(url)
 
