@@ -3,37 +3,46 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.support.postgres import PostgresServer
+from tests.support.postgres_pair import FAST, IMMEDIATE, postgres_pair
 from tests.support.replicas import (
     Load,
+    assert_log_verifies,
     assert_nothing_is_lost,
     crash_database,
     kill_a_worker,
     two_replicas,
 )
 
-STRIKES = 30
+FAIL_OVERS = 4
+STRIKES = 8  # before each of them
 SEED = 7
 
 
 @pytest.mark.timeout(1800)
-def test_replicas_that_are_struck_again_and_again_lose_nothing(
-    tmp_path: Path, postgres_server: PostgresServer
-) -> None:
-    url = postgres_server.url(postgres_server.create_database())
+def test_replicas_that_are_struck_again_and_again_lose_nothing(tmp_path: Path) -> None:
     chance = random.Random(SEED)  # the same strikes each time
-    with two_replicas(tmp_path, url) as replicas:
-        load = Load(replicas)
-        with load.running(callers=12):
-            for _ in range(STRIKES):
-                load.wait_for(chance.randrange(5, 40))
-                if chance.random() < 0.25:
-                    crash_database(postgres_server, url)
-                else:
-                    kill_a_worker(chance.choice(replicas))
-            load.wait_for(20)
-        assert_nothing_is_lost(load, url)
+    with postgres_pair() as pair, two_replicas(tmp_path, pair.url) as replicas:
+        strikes: list[Callable[[], None]] = [
+            *(partial(kill_a_worker, replica) for replica in replicas),
+            partial(crash_database, pair.url),
+            partial(pair.restart, FAST),
+            partial(pair.restart, IMMEDIATE),
+        ]
+        for _ in range(FAIL_OVERS):
+            load = Load(replicas, later=True)
+            with load.running(callers=12):
+                for _ in range(STRIKES):
+                    load.wait_for(chance.randrange(5, 40))
+                    chance.choice(strikes)()
+                load.wait_for(5)
+                pair.fail_over()
+                load.wait_for(20)
+            assert_nothing_is_lost(load, pair.url)
+            pair.synchronise()
+        assert_log_verifies(replicas[0])

@@ -16,8 +16,7 @@ import pytest
 
 from hsm import attempts
 from tests.support.chaos import Chaos
-from tests.support.processes import is_alive
-from tests.support.product import descendants
+from tests.support.processes import descendants, is_alive
 
 
 @contextmanager

@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from service.domain.digests import Digest
-from tests.support.product import Product, descendants
+from tests.support.processes import descendants
+from tests.support.product import Product
 
 SECONDS = float(os.environ.get("SEALWRIGHT_STRESS_SECONDS", "60"))
 THREADS = 8

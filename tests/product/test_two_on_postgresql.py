@@ -5,39 +5,56 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
+from http.client import HTTPConnection
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import pytest
 
 from service.bootstrap.policy_file import CHECK_EVERY_SECONDS
-from tests.support.postgres import PostgresServer
+from service.domain.digests import Digest
+from service.store import Store
+from tests.support.postgres_pair import FAST, IMMEDIATE, PostgresPair, postgres_pair
 from tests.support.product import Answer, Product
+from tests.support.registry import DockerRegistry
 from tests.support.replicas import (
     Load,
+    assert_log_verifies,
     assert_nothing_is_lost,
     crash_database,
     kill_a_worker,
     two_replicas,
 )
 
-SETTLE_SECONDS = 45
+T = TypeVar("T")
+
+SETTLE_SECONDS = 120
 
 
 @dataclass(frozen=True)
 class Replicas:
     both: tuple[Product, Product]
-    database_url: str
+    pair: PostgresPair
+    registry: DockerRegistry
 
 
 @pytest.fixture(scope="module")
-def replicas(
-    tmp_path_factory: pytest.TempPathFactory, postgres_server: PostgresServer
-) -> Iterator[Replicas]:
-    url = postgres_server.url(postgres_server.create_database())
-    with two_replicas(tmp_path_factory.mktemp("replicas"), url) as both:
-        yield Replicas(both, url)
+def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
+    directory = tmp_path_factory.mktemp("replicas")
+    registry = DockerRegistry(directory / "registry")
+    registry.start()
+    try:
+        with (
+            postgres_pair() as pair,
+            two_replicas(directory, pair.url, registry=registry.host) as both,
+        ):
+            yield Replicas(both, pair, registry)
+    finally:
+        registry.stop()
 
 
 def test_two_replicas_share_keys_and_records_and_lose_no_attachment(replicas: Replicas) -> None:
@@ -98,15 +115,82 @@ def test_a_credential_that_calls_too_often_is_stopped_at_both_together(replicas:
         assert replica.call("GET", "/v1/audit-events?limit=1", who="auditor").status == 200
 
 
-def test_workers_and_the_database_die_under_load_and_nothing_is_lost(
-    replicas: Replicas, postgres_server: PostgresServer
-) -> None:
+def test_workers_and_the_database_die_under_load_and_nothing_is_lost(replicas: Replicas) -> None:
     load = Load(replicas.both)
     with load.running(callers=6):
         load.wait_for(5)
         for replica in replicas.both:
             kill_a_worker(replica)
             load.wait_for(5)
-        crash_database(postgres_server, replicas.database_url)
+        crash_database(replicas.pair.url)
         load.wait_for(5)
-    assert_nothing_is_lost(load, replicas.database_url)
+    assert_nothing_is_lost(load, replicas.pair.url)
+
+
+def test_a_database_that_is_restarted_and_fails_over_under_load_loses_neither_records_nor_leases(
+    replicas: Replicas,
+) -> None:
+    pair = replicas.pair
+    load = Load(replicas.both, later=True)
+    with closing(Store(pair.url)) as store, load.running(callers=6):
+        lease = store.leases.acquire("drill", owner="one", seconds=600)
+        assert lease is not None
+        load.wait_for(5)
+        pair.restart(FAST)
+        load.wait_for(5)
+        pair.restart(IMMEDIATE)
+        load.wait_for(5)
+        pair.fail_over()
+        load.wait_for(5)
+        # What was held is held still, by whom it was.
+        assert store.leases.acquire("drill", owner="two", seconds=600) is None
+        store.leases.renew(lease, seconds=600)
+        store.leases.release(lease)
+        assert store.leases.acquire("drill", owner="two", seconds=1) is not None
+    assert_nothing_is_lost(load, pair.url)
+    assert_log_verifies(replicas.both[0])
+
+
+def test_a_response_that_is_lost_is_had_from_the_other_replica(replicas: Replicas) -> None:
+    one, two = replicas.both
+    repository = f"replicas/{uuid.uuid4().hex[:12]}"
+    image = f"{one.registry}/{repository}@{Digest.of(repository.encode())}"
+    body = {"images": [{"reference": image}], "attach": False, "force": True}
+    key = {"Idempotency-Key": uuid.uuid4().hex}
+
+    def recorded() -> list[dict[str, Any]]:
+        path = f"/v1/signatures?repository={one.registry}/{repository}"
+        return list(two.call("GET", path, who="auditor").body["items"])
+
+    def sign(replica: Product) -> Answer | None:
+        answer = replica.call("POST", "/v1/signatures", body, headers=key)
+        assert answer.status in (201, 409), answer.body
+        return answer if answer.status == 201 else None
+
+    asked = HTTPConnection(str(urlsplit(one.url).hostname), urlsplit(one.url).port)
+    headers = {
+        "Authorization": f"Bearer {one.tokens['builder']}",
+        "Content-Type": "application/json",
+    }
+    asked.request("POST", "/v1/signatures", json.dumps(body), {**headers, **key})
+    eventually(recorded)
+    asked.close()  # nobody reads what it says
+    answer = eventually(lambda: sign(two))
+    again = eventually(lambda: sign(one))
+    assert answer.body == again.body
+    made = answer.body["results"][0]["signatures"]
+    assert sorted(each["id"] for each in recorded()) == sorted(each["id"] for each in made)
+    assert [each["format"] for each in made] == ["cosign", "bundle"]
+    # With a key of its own the same request makes more.
+    key = {"Idempotency-Key": uuid.uuid4().hex}
+    eventually(lambda: sign(two))
+    assert len(recorded()) == 4
+
+
+def eventually(look: Callable[[], T]) -> T:
+    """Wait until there is something, and return it."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while not (found := look()):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    return found

@@ -27,7 +27,8 @@ import urllib3
 
 from service.domain.keys import Scheme
 from service.domain.public_keys import PublicKey
-from tests.support.product import Product, descendants, start_dev, stop_dev
+from tests.support.processes import descendants
+from tests.support.product import Product, start_dev, stop_dev
 from tests.support.vendors import KitServer, kit_vendor
 
 CALLERS = 4

@@ -6,129 +6,26 @@ on PostgreSQL in turn; `store` is a Store over it.
 
 from __future__ import annotations
 
-import itertools
-import os
-import pwd
 import shutil
-import signal
-import subprocess
-import tempfile
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from service.store import Store
 from service.store.migrate import upgrade
-
-START_SECONDS = 120.0
-
-
-@dataclass(frozen=True)
-class PostgresServer:
-    socket_directory: Path
-    pid: int
-    log: Path
-    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
-
-    def url(self, database: str) -> str:
-        return f"postgresql://postgres@/{database}?host={self.socket_directory}"
-
-    def execute(self, statement: str) -> None:
-        """Run one statement as the superuser, outside any transaction."""
-        conninfo = f"host={self.socket_directory} user=postgres dbname=postgres"
-        with psycopg.connect(conninfo, autocommit=True) as connection:
-            connection.execute(statement.encode())
-
-    def create_database(self, template: str = "template1") -> str:
-        name = f"test{next(self.numbers)}"
-        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-        return name
-
-
-def _binaries() -> Path:
-    """Debian keeps the server out of PATH, one directory for each major version."""
-    found = sorted(
-        Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda p: int(p.parts[-3])
-    )
-    if found:
-        return found[-1].parent
-    elsewhere = shutil.which("postgres")
-    if elsewhere is None:
-        pytest.fail("PostgreSQL is missing: apt-get install postgresql")
-    return Path(elsewhere).parent
+from tests.support.postgres_server import PostgresServer
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    binaries = _binaries()
-    # Not pytest's tmp_path: a socket's path has to stay under about 100 characters.
-    base = Path(tempfile.mkdtemp(prefix="pg"))
-    user: str | None = None
-    if os.geteuid() == 0:  # the server refuses to run as root
-        user = "postgres"
-        account = pwd.getpwnam(user)
-        os.chown(base, account.pw_uid, account.pw_gid)
-    log = base / "log"
-    data = base / "data"
-    with log.open("wb") as output:
-        subprocess.run(
-            [
-                str(binaries / "initdb"),
-                f"--pgdata={data}",
-                "--username=postgres",
-                "--auth=trust",
-                "--encoding=UTF8",
-                "--locale=C",
-                "--no-sync",
-            ],
-            check=True,
-            cwd=base,
-            user=user,
-            group=user,
-            extra_groups=None if user is None else [],
-            stdout=output,
-            stderr=output,
-        )
-        server = subprocess.Popen(
-            [
-                str(binaries / "postgres"),
-                *("-D", str(data), "-k", str(base), "-h", ""),
-                # The tests prove what happens when clients die, not when the power fails.
-                *("-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=200"),
-                *("-c", "deadlock_timeout=100ms"),
-            ],
-            cwd=base,
-            user=user,
-            group=user,
-            extra_groups=None if user is None else [],
-            stdout=output,
-            stderr=output,
-        )
+    server = PostgresServer()
     try:
-        running = PostgresServer(base, server.pid, log)
-        _await(running, server)
-        yield running
+        server.make()
+        server.start()
+        yield server
     finally:
-        server.send_signal(signal.SIGINT)  # "fast": open connections are cut off
-        server.wait(timeout=START_SECONDS)
-        shutil.rmtree(base)
-
-
-def _await(running: PostgresServer, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            running.execute("SELECT 1")
-        except psycopg.OperationalError:
-            if server.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"PostgreSQL does not start: {running.log.read_text()}")
-            time.sleep(0.02)
-        else:
-            return
+        server.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Processes that carry a mark in their environment: the only way to find orphans."""
+"""Processes found by their parents, or by a mark in their environment, as orphans are only."""
 
 from __future__ import annotations
 
@@ -34,6 +34,18 @@ def wait_until_gone(mark: str) -> None:
         time.sleep(0.05)
 
 
+def descendants(pid: int) -> set[int]:
+    """Return the pids of everything that the process has started and that still lives."""
+    found: set[int] = set()
+    todo = [pid]
+    while todo:
+        for task in Path(f"/proc/{todo.pop()}/task").glob("*/children"):
+            children = [int(child) for child in task.read_text().split()]
+            found.update(children)
+            todo.extend(children)
+    return found
+
+
 def parent_of(pid: int) -> int:
     """Return the parent's pid (proc(5): the fourth field, after the name in parentheses)."""
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
@@ -45,3 +57,12 @@ def is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def has_ended(pid: int) -> bool:
+    """Whether the process has ended, although nobody may have asked how."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return True
+    return stat.rpartition(")")[2].split()[0] in "ZX"

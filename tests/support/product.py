@@ -17,6 +17,7 @@ from typing import IO, Any
 import pytest
 import urllib3
 
+from tests.support.processes import descendants
 from tests.support.registry import DockerRegistry
 
 START_SECONDS = 120.0
@@ -93,18 +94,6 @@ class Product:
 
     def public_key(self, name: str = "release") -> str:
         return str(self.call("GET", f"/v1/keys/{name}/public-key", who=None).body)
-
-
-def descendants(pid: int) -> set[int]:
-    """Return the pids of everything that the process has started and that still lives."""
-    found: set[int] = set()
-    todo = [pid]
-    while todo:
-        for task in Path(f"/proc/{todo.pop()}/task").glob("*/children"):
-            children = [int(child) for child in task.read_text().split()]
-            found.update(children)
-            todo.extend(children)
-    return found
 
 
 def dev_environment(product: Product) -> dict[str, str]:

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-import sqlalchemy
+import psycopg
 import urllib3
 
 from service.domain.digests import Digest
-from tests.support.postgres import PostgresServer
-from tests.support.product import Product, descendants, dev_environment, start_dev, stop_dev
+from tests.support.logged import assert_all_logged
+from tests.support.processes import descendants
+from tests.support.product import Product, dev_environment, start_dev, stop_dev
 
 SETTLE_SECONDS = 90
 
 
 @contextmanager
-def two_replicas(directory: Path, database_url: str) -> Iterator[tuple[Product, Product]]:
+def two_replicas(
+    directory: Path, database_url: str, *, registry: str | None = None
+) -> Iterator[tuple[Product, Product]]:
     """Start two whole products on one database, one token and one registry."""
     database = {"SEALWRIGHT_DATABASE_URL": database_url}
-    first, one = start_dev(directory / "one", env=database)
+    elsewhere = () if registry is None else ("--registry", registry)
+    first, one = start_dev(directory / "one", *elsewhere, env=database)
     try:
         settings = dev_environment(one)
         second, two = start_dev(
@@ -50,16 +58,24 @@ def two_replicas(directory: Path, database_url: str) -> Iterator[tuple[Product, 
 class Load:
     """Callers that sign anew, each with an Idempotency-Key of its own, until they are told 201.
 
-    `_lock` guards what they have seen. `finished` are images whose caller has its answer.
+    `_lock` guards what they have seen: `made` are the signatures that they were given, `finished`
+    the images whose caller has its answer. With `later`, one caller signs by jobs. With `images`,
+    which are in the registry, these are signed, and have their signatures attached.
     """
 
     replicas: Sequence[Product]
     repository: str = field(default_factory=lambda: f"load/{uuid.uuid4().hex[:12]}")
-    seen: set[str] = field(default_factory=set)
-    unproven: set[str] = field(default_factory=set)
+    images: Sequence[Digest] | None = None
+    later: bool = False
+    made: list[Mapping[str, Any]] = field(default_factory=list)
     finished: set[str] = field(default_factory=set)
+    _digests: Iterator[Digest] = field(init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _enough: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        anew = (Digest.of(f"{self.repository} {n}".encode()) for n in itertools.count())
+        self._digests = anew if self.images is None else iter(self.images)
 
     @contextmanager
     def running(self, *, callers: int) -> Iterator[None]:
@@ -78,31 +94,34 @@ class Load:
         assert not any(thread.is_alive() for thread in threads), "a request never ended well"
 
     def _call(self, number: int) -> None:
-        request = 0
         while not self._enough.is_set():
-            request += 1
-            digest = Digest.of(f"{self.repository} {number} {request}".encode())
-            image = f"{self.replicas[0].registry}/{self.repository}@{digest}"
-            self._until_done(image, number)
+            with self._lock:
+                digest = next(self._digests, None)
+            if digest is None:
+                return
+            self._until_done(f"{self.replicas[0].registry}/{self.repository}@{digest}", number)
 
     def _until_done(self, image: str, number: int) -> None:
-        key, attempt = uuid.uuid4().hex, number
+        body = {"images": [{"reference": image}], "attach": self.images is not None, "force": True}
+        key = {"Idempotency-Key": uuid.uuid4().hex}
+        wish = {"Prefer": "respond-async"} if self.later and number == 0 else {}
+        attempt = number
         while True:
             attempt += 1  # as behind a load balancer: each try may reach another replica
             replica = self.replicas[attempt % len(self.replicas)]
             try:
-                answer = replica.sign(image, attach=False, force=True, idempotency_key=key)
+                answer = replica.call("POST", "/v1/signatures", body, headers={**key, **wish})
             except urllib3.exceptions.HTTPError:
                 time.sleep(0.2)
                 continue
             if answer.status == 201:
-                made = answer.body["results"][0]["signatures"]
                 with self._lock:
-                    self.seen |= {one["id"] for one in made}
-                    self.unproven |= {one["id"] for one in made if one["log"] is None}
+                    self.made += answer.body["results"][0]["signatures"]
                     self.finished.add(image)
                 return
-            assert answer.status in (409, 503), answer.body
+            assert answer.status in (202, 409, 503), answer.body
+            if answer.status == 202:
+                wish = {}  # the same request gets what the job makes of it
             time.sleep(0.2)
 
     def wait_for(self, more: int) -> None:
@@ -127,39 +146,54 @@ def _is_worker(pid: int) -> bool:
     return b"gunicorn" in command and b"gunicorn" in Path(f"/proc/{parent}/cmdline").read_bytes()
 
 
-def crash_database(server: PostgresServer, url: str) -> None:
+def crash_database(url: str) -> None:
     """SIGKILL a backend: the server cuts every connection off, and recovers from its log."""
-    engine = sqlalchemy.create_engine(url)
-    with engine.connect() as connection:
-        pid = connection.execute(
-            sqlalchemy.text(
-                "SELECT pid FROM pg_stat_activity "
-                "WHERE datname = current_database() AND pid <> pg_backend_pid() LIMIT 1"
-            )
-        ).scalar_one()
-    engine.dispose()
+    [(pid,)] = _query(
+        url,
+        "SELECT pid FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid() LIMIT 1",
+    )
     os.kill(pid, signal.SIGKILL)
 
 
 def assert_nothing_is_lost(load: Load, url: str) -> None:
     """0 lost, 0 unlogged, 0 duplicated, and every signature that a client saw is in the log."""
-    engine = sqlalchemy.create_engine(url)
-    with engine.connect() as connection:
-        rows = connection.execute(
-            sqlalchemy.text(
-                "SELECT s.id, s.digest, s.format, count(DISTINCT l.seq), count(DISTINCT v.position)"
-                " FROM signatures s LEFT JOIN log_entries l ON l.signature_id = s.id"
-                " LEFT JOIN log_leaves v ON v.source = 'signature' AND v.number = l.seq"
-                " WHERE s.repository LIKE :repository GROUP BY s.id, s.digest, s.format"
-            ),
-            {"repository": f"%/{load.repository}"},
-        ).all()
-    engine.dispose()
+    rows = _query(
+        url,
+        "SELECT s.id, s.digest, s.format, count(DISTINCT l.seq), count(DISTINCT v.position)"
+        " FROM signatures s LEFT JOIN log_entries l ON l.signature_id = s.id"
+        " LEFT JOIN log_leaves v ON v.source = 'signature' AND v.number = l.seq"
+        " WHERE s.repository LIKE %s GROUP BY s.id, s.digest, s.format",
+        f"%/{load.repository}",
+    )
     recorded = {row[0] for row in rows}
-    assert load.seen <= recorded, "lost"
-    assert not load.unproven, "unlogged"
+    seen = {one["id"] for one in load.made}
+    assert seen <= recorded, "lost"
     assert [row for row in rows if (row[3], row[4]) != (1, 1)] == [], "unlogged"
     # Each image was asked for once, despite `force`: one signature of each format.
     assert len({(row[1], row[2]) for row in rows}) == len(rows), "duplicated"
-    assert len(load.seen) == 2 * len(load.finished)
-    assert recorded == load.seen
+    assert len(seen) == len(load.made) == 2 * len(load.finished)
+    assert recorded == seen
+    assert_all_logged(load.replicas[0], load.made)
+
+
+def assert_log_verifies(replica: Product) -> None:
+    """Let `sealwright log verify` read the log as an auditor has it, and derive it from the store."""
+    key = replica.state / "log.pem"
+    key.write_text(replica.public_key("log"))
+    command = [str(Path(sys.executable).with_name("sealwright")), "log", "verify"]
+    settings = {**dev_environment(replica), "SEALWRIGHT_URL": replica.url}
+    for words in (("--key", str(key)), ("--store",)):
+        done = subprocess.run(
+            [*command, *words],
+            env={**os.environ, **settings},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+
+
+def _query(url: str, statement: str, *values: object) -> list[tuple[Any, ...]]:
+    with psycopg.connect(url, target_session_attrs="read-write") as connection:
+        return connection.execute(statement.encode(), values).fetchall()
