@@ -212,6 +212,7 @@ def test_cosign_and_we_refuse_what_was_changed_or_moved(
     image, repository, digest = push(product)
     attest(product, image, "https://example.com/scan", {"result": "FAILED"})
     build = exported(product, tmp_path / "build", "build")
+    product.left_alone(digest)
     manifest, bundle = stored(product, repository, digest)
     put(product, repository, digest, manifest, bundle)
     for cosign in both_cosigns:  # as it was, put there by the same means

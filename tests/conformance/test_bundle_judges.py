@@ -106,6 +106,7 @@ def test_cosign_refuses_a_bundle_that_was_changed(
 ) -> None:
     image, repository, digest = push(product, f"changed-{part}")
     sign(image, **BUNDLE)
+    product.left_alone(digest)
     manifest, content = only_bundle(product, repository, digest)
     put_bundle(product, repository, digest, manifest, content)
     assert cosign.accepts(release, image)  # as it was, put there by the same means

@@ -78,6 +78,7 @@ def test_cosign_refuses_a_payload_that_was_changed(
     image, digest = push(product, "changed")
     sign(image, **SIG)
     assert cosign.verify(release, image).returncode == 0
+    product.left_alone(digest)
     registry, repository, tag = product.images, "conformance/changed", f"sha256-{digest.hex}.sig"
     stored = registry.get_manifest(repository, tag)
     assert stored is not None

@@ -228,7 +228,7 @@ def test_while_a_key_is_being_changed_it_can_still_be_stopped_but_not_activated(
     rotate(service, alongside=True)
     move(service, 1, KeyState.SUSPENDED)
     leases = service.store.leases
-    held = leases.acquire("key:release", owner="a destruction elsewhere", seconds=30)
+    held = leases.acquire("key:release", owner="a destruction elsewhere", seconds=600)
     assert held is not None
     for refused in (KeyState.ACTIVE, KeyState.RETIRED):
         with pytest.raises(BusyError):

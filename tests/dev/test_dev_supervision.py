@@ -193,7 +193,7 @@ def refused(*words: str, env: dict[str, str] | None = None) -> subprocess.Comple
         env={**os.environ, **(env or {})},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 
@@ -230,7 +230,7 @@ def test_it_ends_at_once_when_it_is_asked_to_before_it_is_ready(tmp_path: Path) 
     )
     until((tmp_path / "state" / "lock").exists, "it did not begin")
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=40)
+    output, _ = process.communicate(timeout=120)
     assert (process.returncode, output) == (0, "")
     wait_until_gone(mark)
 
@@ -242,7 +242,7 @@ def test_the_line_is_the_only_output(start: StartDev) -> None:
 
 def stop_dev_reading(running: Running) -> str:
     running.process.send_signal(signal.SIGTERM)
-    output, _ = running.process.communicate(timeout=40)
+    output, _ = running.process.communicate(timeout=120)
     assert running.process.returncode == 0
     return output
 

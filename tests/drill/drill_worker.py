@@ -37,7 +37,7 @@ from tests.support.versions import to_sign, version_of
 P256 = Scheme.ECDSA_P256_SHA256
 THREADS = 4
 BATCH = 20  # more than one chunk
-PATIENCE = 30.0
+PATIENCE = 60.0
 CKR = {
     "HOST_MEMORY": 0x02,
     "GENERAL_ERROR": 0x05,
@@ -152,7 +152,7 @@ class Drill:
             SystemClock(),
             meter=self.meter,
             vigilance=vigilance,
-            call_seconds=0.5,
+            call_seconds=1.5,  # no shorter: the machine may stall for a second
         )
         made.start()
         return made

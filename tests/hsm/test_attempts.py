@@ -36,7 +36,7 @@ def asking(
         yield program
     finally:
         program.stdin.close()
-        program.wait(timeout=30)
+        program.wait(timeout=60)
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -48,7 +48,7 @@ def test_a_module_that_answers_has_come_back(chaos: Callable[[], Chaos]) -> None
     front = chaos()
     front.token("answers")
     with asking(front.module, front.environment) as program:
-        assert program.wait(30) == 0
+        assert program.wait(60) == 0
 
 
 @pytest.mark.parametrize("name", ["C_Initialize", "C_GetSlotList", "C_OpenSession"])
@@ -57,7 +57,7 @@ def test_one_that_answers_with_an_error_has_too(chaos: Callable[[], Chaos], name
     front.token("errs")
     front.rules.set(f"{name} 0x30 -1 0")
     with asking(front.module, front.environment) as program:
-        assert program.wait(30) == 0
+        assert program.wait(60) == 0
 
 
 def test_so_has_one_that_cannot_be_loaded(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_so_has_one_that_cannot_be_loaded(tmp_path: Path) -> None:
     text.write_text("no library")
     for module in (tmp_path / "nowhere.so", text):
         with asking(module) as program:
-            assert program.wait(30) == 0
+            assert program.wait(60) == 0
 
 
 @pytest.mark.parametrize("name", ["C_Initialize", "C_GetTokenInfo", "C_GenerateRandom"])
@@ -78,7 +78,7 @@ def test_a_frozen_one_has_not_until_it_thaws(chaos: Callable[[], Chaos], name: s
         until(lambda: len(descendants(program.pid)) > 1)
         assert program.poll() is None
         front.rules.clear()
-        assert program.wait(30) == 0
+        assert program.wait(60) == 0
 
 
 def test_an_attempt_that_crashes_has_not_come_back(chaos: Callable[[], Chaos]) -> None:
@@ -92,7 +92,7 @@ def test_an_attempt_that_crashes_has_not_come_back(chaos: Callable[[], Chaos]) -
         until(lambda: bool(descendants(program.pid)))
         assert program.poll() is None
         front.rules.clear()
-        assert program.wait(30) == 0
+        assert program.wait(60) == 0
 
 
 def test_it_ends_with_whoever_asked_and_leaves_no_attempt_behind(
@@ -105,5 +105,5 @@ def test_it_ends_with_whoever_asked_and_leaves_no_attempt_behind(
         begun = descendants(program.pid)
         assert program.stdin is not None
         program.stdin.close()
-        assert program.wait(30) == 1
+        assert program.wait(60) == 1
     until(lambda: not any(is_alive(pid) for pid in begun))

@@ -21,7 +21,9 @@ def look() -> Callable[[int], list[str]]:
     watch = watchdog._Watch()
 
     def look(times: int) -> list[str]:
-        return [module for _ in range(times) for module in watch._look(TICK_SECONDS)]
+        found = [module for _ in range(times) for module in watch._look(TICK_SECONDS)]
+        # Threads of other tests may still be inside a real one, which has a path.
+        return [module for module in found if not module.startswith("/")]
 
     return look
 
@@ -123,7 +125,7 @@ def test_listeners_are_called_by_a_thread_of_its_own_until_they_are_removed() ->
     remove = watchdog.watch(listen, call_seconds=0.05)
     try:
         with staying("real"):
-            assert heard.wait(30)
+            assert heard.wait(60)
     finally:
         remove()
     assert set(told) == {"hsm-watchdog"}

@@ -91,7 +91,7 @@ class Callers:
             self.threads.append(threading.get_ident())
             self.clock.ahead += self.seconds
             if self.together is not None:
-                self.together.wait(timeout=20)
+                self.together.wait(timeout=60)
             return function(*arguments)
 
         return call
@@ -275,7 +275,7 @@ def test_a_token_that_refused_its_pin_is_skipped_and_taken_again_when_the_file_i
         # Somebody looks now and then, and nobody who signs.
         assert latch.asked - asked < 100
         wrong.write_text(token.pin_file.read_text())
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while first.is_sick:
             assert time.monotonic() < deadline
             assert isinstance(keyring.sign(version, P256, batch(version, 1))[0], bytes)

@@ -23,7 +23,7 @@ class Runs:
         self.seen.append(list(shares))
         if not self.began.is_set():
             self.began.set()
-            self.go_on.wait(30)
+            self.go_on.wait(60)
         self._refuse(shares)
         return [2 * share for share in shares]
 
@@ -41,7 +41,7 @@ def side_by_side(runs: Runs, shares: Sequence[int], *, apart: bool = True) -> li
 
     first = threading.Thread(target=joint, args=(0,))
     first.start()
-    runs.began.wait(30)
+    runs.began.wait(60)
     others = [threading.Thread(target=call, args=(number,)) for number in range(len(shares))]
     for other in others:
         other.start()

@@ -28,7 +28,7 @@ def test_eight_threads_sign_without_a_crash_or_an_error(product: Product) -> Non
     assert isinstance(key, ec.EllipticCurvePublicKey)
     before = descendants(product.pid)
     stop = time.monotonic() + SECONDS
-    http = urllib3.PoolManager(maxsize=THREADS, timeout=30.0, retries=False)
+    http = urllib3.PoolManager(maxsize=THREADS, timeout=60.0, retries=False)
     headers = {
         "Authorization": f"Bearer {product.tokens['builder']}",
         "Content-Type": "application/json",

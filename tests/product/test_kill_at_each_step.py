@@ -23,7 +23,7 @@ import urllib3
 from service.domain.digests import Digest
 from tests.support.logged import assert_all_logged
 from tests.support.ports import free_port
-from tests.support.product import Product, dev_environment
+from tests.support.product import START_SECONDS, Product, dev_environment
 
 STEPS = (5, 6, 7, 8, 9, 10, 11, 12)
 SETTLE_SECONDS = 60
@@ -84,7 +84,7 @@ def faulty(product: Product, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def wait_until_ready(product: Product, log: Path) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         try:
             if product.call("GET", "/readyz?for=sign", who=None).status == 200:

@@ -53,7 +53,7 @@ def test_a_database_of_an_hour_ago_does_not_fork_the_log(
 
 def until_cosigned(product: Product, witness: SmallWitness, size: int) -> None:
     """Wait until the witness has cosigned a checkpoint over so many entries, and check it."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     path = "/v1/log/checkpoint?cosigned=true"
     while True:
         answer = product.call("GET", path, who=None)

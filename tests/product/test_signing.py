@@ -153,7 +153,9 @@ def test_a_signature_that_was_deleted_at_the_registry_is_put_back_by_signing_aga
     product: Product,
 ) -> None:
     repository, image, digest = fresh(product)
-    for made in product.sign(image).body["results"][0]["signatures"]:
+    signatures = product.sign(image).body["results"][0]["signatures"]
+    product.left_alone(digest)
+    for made in signatures:
         held = made["attachment"]["digest"]
         path = f"http://{product.registry}/v2/{repository}/manifests/{held}"
         assert urllib3.request("DELETE", path).status == 202

@@ -7,6 +7,7 @@ import json
 import subprocess
 import time
 import uuid
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -16,15 +17,15 @@ from service.domain.digests import Digest
 from service.domain.keys import Scheme
 from service.formats.notation.envelope import to_raw
 from service.formats.notation.form import BY_MEDIA_TYPE
-from service.formats.rfc3161 import token_of
+from service.formats.rfc3161 import query, token_of
 from tests.support.product import Product
 
 QUERY = "application/timestamp-query"
 
 
-def ask(product: Product, query: bytes, kind: str = QUERY) -> urllib3.BaseHTTPResponse:
+def ask(product: Product, asked: bytes, kind: str = QUERY) -> urllib3.BaseHTTPResponse:
     return urllib3.request(
-        "POST", f"{product.url}/v1/timestamps", body=query, headers={"Content-Type": kind}
+        "POST", f"{product.url}/v1/timestamps", body=asked, headers={"Content-Type": kind}
     )
 
 
@@ -77,18 +78,20 @@ def test_a_query_that_cannot_be_granted_is_rejected_in_the_protocol_s_own_words(
 
 
 def test_what_is_no_query_at_all_is_a_problem(product: Product, authority: Path) -> None:
-    query = (authority / "query").read_bytes()
-    assert ask(product, query, "application/json").status == 415
-    assert ask(product, query + bytes(5000)).status == 413
+    asked = (authority / "query").read_bytes()
+    assert ask(product, asked, "application/json").status == 415
+    assert ask(product, asked + bytes(5000)).status == 413
 
 
 def test_each_token_is_on_record(product: Product, authority: Path) -> None:
-    assert ask(product, (authority / "query").read_bytes()).status == 200
-    deadline = time.monotonic() + 30
+    imprint = sha256(uuid.uuid4().bytes)
+    assert ask(product, query(imprint.digest(), nonce=1)).status == 200
+    deadline = time.monotonic() + 60
     while True:
         found = product.call("GET", "/v1/audit-events?action=timestamp.made", who="auditor")
         assert found.status == 200, found.body
-        if found.body["items"]:
+        entries = [base64.b64decode(item["entry"]).decode() for item in found.body["items"]]
+        if any(f"sha256:{imprint.hexdigest()}" in entry for entry in entries):
             return
         # The audit log shows what a checkpoint covers, which comes a moment later.
         assert time.monotonic() < deadline

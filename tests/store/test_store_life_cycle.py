@@ -302,11 +302,11 @@ def test_once_a_suspension_is_told_no_signature_follows_it(store: Store) -> None
     for thread in threads:
         thread.start()
     for _ in range(6):
-        assert begun.acquire(timeout=30)
+        assert begun.acquire(timeout=60)
     move(store, 1, KeyState.SUSPENDED)
     suspended.set()
     for _ in range(9):
-        assert begun.acquire(timeout=30)
+        assert begun.acquire(timeout=60)
     stop.set()
     for thread in threads:
         thread.join()

@@ -121,7 +121,7 @@ def test_the_victim_of_a_deadlock_is_tried_again(database: Database) -> None:
             tries.append(1)
             connection.exec_driver_sql(update, (first,))
             if len(tries) == 1:
-                both_hold_one.wait(30)
+                both_hold_one.wait(60)
             connection.exec_driver_sql(update, (second,))
 
         return run

@@ -73,7 +73,7 @@ def side_by_side(
 
     def hold(connection: Connection) -> None:
         began.set()
-        go_on.wait(30)
+        go_on.wait(60)
         raw = connection.connection.driver_connection
         assert isinstance(raw, sqlite3.Connection)
         raw.set_trace_callback(statements.append)
@@ -88,7 +88,7 @@ def side_by_side(
 
     holder = threading.Thread(target=database.write, args=(hold,))
     holder.start()
-    began.wait(30)
+    began.wait(60)
     group = database._open().writer
     assert group is not None
     threads = []
@@ -323,11 +323,11 @@ def test_readers_do_not_wait_for_a_writer(database: Database) -> None:
     def slow(connection: Connection) -> None:
         connection.exec_driver_sql(INSERT, ("slow",))
         began.set()
-        go_on.wait(30)
+        go_on.wait(60)
 
     thread = threading.Thread(target=database.write, args=(slow,))
     thread.start()
-    began.wait(30)
+    began.wait(60)
     assert names(database) == set()
     go_on.set()
     thread.join()

@@ -42,4 +42,4 @@ def referrers_registry(kind: str) -> Iterator[ReferrersRegistry]:
     finally:
         process.stdin.close()  # it ends with its standard input
         process.stdout.close()
-        process.wait(timeout=20)
+        process.wait(timeout=60)

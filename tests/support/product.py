@@ -17,10 +17,12 @@ from typing import IO, Any
 import pytest
 import urllib3
 
+from service.domain.digests import Digest
 from tests.support.processes import descendants
 from tests.support.registry import DockerRegistry
 
 START_SECONDS = 120.0
+LOOKS_SECONDS = 90.0  # the looks end after some twelve seconds
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,20 @@ class Product:
         answer = self.call("POST", "/v1/verifications", {"images": [{"reference": reference}]})
         assert answer.status == 200, answer.body
         return dict(answer.body["results"][0])
+
+    def left_alone(self, digest: Digest) -> None:
+        """Wait until the service looks no more after what it attached to this manifest.
+
+        Whoever changes that at the registry before may find it put back a moment later.
+        """
+        path = "/v1/outbox?state=waiting&limit=500"
+        deadline = time.monotonic() + LOOKS_SECONDS
+        while any(
+            order["digest"] == str(digest)
+            for order in self.call("GET", path, who="auditor").body["items"]
+        ):
+            assert time.monotonic() < deadline, f"still looking after {digest}"
+            time.sleep(0.2)
 
     @property
     def images(self) -> RunningRegistry:

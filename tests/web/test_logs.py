@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -19,6 +20,9 @@ def lines() -> Iterator[io.StringIO]:
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JSONFormatter())
+    # Threads that other tests have started may still have something to say.
+    this_thread = threading.get_ident()
+    handler.addFilter(lambda record: record.thread == this_thread)
     log = logging.getLogger("service")
     before = log.level
     log.addHandler(handler)

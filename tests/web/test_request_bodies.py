@@ -140,7 +140,7 @@ def test_a_body_of_unannounced_length_is_read_up_to_the_limit(
     chunk = b" " * (1024 * 1024)
     body = [b"{}", *[chunk] * (size // len(chunk) - 1), b" " * (len(chunk) - 2 + size % len(chunk))]
     assert sum(map(len, body)) == size
-    connection = http.client.HTTPConnection(host, timeout=20)
+    connection = http.client.HTTPConnection(host, timeout=60)
     with closing(connection):
         headers = {**builder, "Content-Type": "application/json"}
         connection.request(
