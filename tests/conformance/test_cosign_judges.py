@@ -6,6 +6,7 @@ Not part of `make test`: building cosign takes minutes and needs Go.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from tests.support.cosign import Cosign
 from tests.support.product import Product
 
 ALGORITHMS = ["ec-p256", "ec-p384", "rsa-2048", "rsa-3072", "rsa-4096", "ed25519"]
-
+REISSUED = int(os.environ.get("SEALWRIGHT_REISSUED_IMAGES", "10"))
 
 Sign = Callable[..., list[dict[str, object]]]
 SIG: dict[str, object] = {"formats": ["cosign"]}
@@ -112,27 +113,29 @@ def test_cosign_and_we_keep_each_others_signatures(
     assert product.verdict(image)["verdict"] == "verified"
 
 
+@pytest.mark.timeout(300 + 3 * REISSUED)
 def test_cosign_accepts_what_was_signed_again_with_the_new_key_alone(
     product: Product, cosign: Cosign, sign: Sign, tmp_path: Path
 ) -> None:
     wanted = {"name": "reissued", "purpose": "image", "algorithm": "ec-p256"}
     assert product.call("POST", "/v1/keys", wanted, who="custodian").status == 201
-    images = [push(product, f"reissued-{number}")[0] for number in range(3)]
+    images = [push(product, f"reissued-{number}")[0] for number in range(REISSUED)]
     for image in images:
         sign(image, "reissued")
     rotated = product.call("POST", "/v1/keys/reissued/versions", {}, who="custodian")
     assert rotated.status == 201, rotated.body
     key = tmp_path / "key.pem"
     key.write_text(product.public_key("reissued"))
-    assert [cosign.accepts(key, image) for image in images] == [False] * 3
+    assert [cosign.accepts(key, image) for image in images[:3]] == [False] * 3
     path = "/v1/keys/reissued/versions/2/reissue"
     job = product.call("POST", path, who="custodian")
     assert job.status == 202, job.body
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 60 + REISSUED
     while (shown := product.call("GET", job.headers["Location"], who="custodian").body)[
         "state"
     ] != "done":
         assert time.monotonic() < deadline, shown
         time.sleep(0.2)
-    assert shown["counts"]["reissued"] == 3
-    assert [cosign.accepts(key, image) for image in images] == [True] * 3
+    assert shown["counts"]["reissued"] == REISSUED
+    refused = [image for image in images if not cosign.accepts(key, image)]
+    assert refused == []
