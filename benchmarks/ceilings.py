@@ -96,7 +96,7 @@ def software_verification(*, threads: int, seconds: float) -> Rate:
 
     def loop(end: float) -> int:
         made = 0
-        while time.perf_counter() < end:
+        while not made or time.perf_counter() < end:
             for _ in range(VERIFICATIONS_A_LOOK):
                 public.verify(signature, MESSAGE, ecdsa)
             made += VERIFICATIONS_A_LOOK

@@ -33,7 +33,7 @@ from tests.support.merkle import slow_root
 from tests.support.records import a_statement, an_intent, make_key, sign
 
 LOG = LogName.SIGNATURES
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 def recorded(store: Store, count: int, name: str = "s", owner: str = "own") -> list[Signature]:

@@ -48,5 +48,8 @@ def test_a_server_that_works_delivers_and_signs_for_nobody(
         image = f"{product.registry}/demo/roles@sha256:{uuid.uuid4().hex * 2}"
         for refused in (worker.sign(image), worker.call("POST", "/v1/verifications", {})):
             assert (refused.status, refused.body["code"]) == (421, "not-served-here")
-        assert '"worker started"' in (tmp_path / "log").read_text()
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while '"worker started"' not in (tmp_path / "log").read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
         assert "sealwright_outbox_orders" in worker.call("GET", "/metrics", who=None).body

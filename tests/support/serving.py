@@ -14,9 +14,7 @@ from pathlib import Path
 import urllib3
 
 from tests.support.ports import free_port
-from tests.support.product import Product
-
-START_SECONDS = 60
+from tests.support.product import START_SECONDS, Product
 
 
 @contextmanager
