@@ -65,9 +65,6 @@ class QuorumRules:
             MappingProxyType(people), self.signed or other.signed, other.expires_hours
         )
 
-    def as_tight_as(self, other: QuorumRules) -> bool:
-        return not self.looser_than(other)
-
     def looser_than(self, other: QuorumRules) -> tuple[str, ...]:
         """Return in words each point in which these rules ask for less than `other`."""
         points = [

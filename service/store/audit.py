@@ -35,9 +35,9 @@ def frame(event: AuditEvent) -> AuditFrame:
     return before + b',"at":"', b'",' + behind
 
 
-def audit_body(event: AuditEvent, at: str) -> bytes:
+def stamped(framed: AuditFrame, at: str) -> bytes:
     """Return the exact bytes of an event that happened at `at` (RFC 3339)."""
-    before, behind = frame(event)
+    before, behind = framed
     return before + at.encode() + behind
 
 
@@ -48,8 +48,8 @@ def record(connection: Connection, events: Sequence[AuditEvent], *, now: int) ->
 
 def record_framed(connection: Connection, frames: Sequence[AuditFrame], *, now: int) -> None:
     """As `record`, of events whose bytes were made before the transaction."""
-    at = rfc3339(from_millis(now)).encode()
-    _INSERT.tuples(connection, [(now, before + at + behind) for before, behind in frames])
+    at = rfc3339(from_millis(now))
+    _INSERT.tuples(connection, [(now, stamped(framed, at)) for framed in frames])
 
 
 class StoredAuditTrail:

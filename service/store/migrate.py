@@ -17,9 +17,7 @@ from sqlalchemy import URL, Connection, text
 
 from service.domain.errors import StoreUnavailableError
 from service.store import postgresql, sqlite
-from service.store.faults import DATABASE_ERRORS, is_not_migrated, unavailable
-from service.store.health import revision
-from service.store.schema import HEAD
+from service.store.faults import DATABASE_ERRORS
 from service.store.urls import parse_url, sqlite_path
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
@@ -37,31 +35,6 @@ def upgrade(url: str) -> None:
     """
     with _exclusively(url) as connection:
         command.upgrade(config(connection), "head")
-
-
-def current_is_head(url: str) -> bool:
-    """Return whether the database has exactly the schema of this program.
-
-    Raises:
-        ConfigurationError: the URL cannot be used.
-        StoreUnavailableError: the database does not answer.
-    """
-    parsed = parse_url(url)
-    path = sqlite_path(parsed)
-    engine = (
-        postgresql.engine(parsed)
-        if path is None
-        else sqlite.engine(lambda: sqlite.connect(path, read_only=True))
-    )
-    try:
-        with engine.connect() as connection:
-            return revision(connection) == HEAD
-    except DATABASE_ERRORS as error:
-        if is_not_migrated(error):
-            return False
-        raise (unavailable(error) or error) from error
-    finally:
-        engine.dispose()
 
 
 def config(connection: Connection) -> Config:

@@ -50,42 +50,6 @@ def root_from_inclusion(leaf: bytes, *, index: int, size: int, proof: Sequence[b
     return root
 
 
-def root_from_consistency(
-    *, old_size: int, old_root: bytes, new_size: int, proof: Sequence[bytes]
-) -> bytes:
-    """Return the root of `new_size` that `proof` implies for a tree grown from the old one (2.1.4.2).
-
-    Raises:
-        ProofInvalidError: the sizes do not fit, the proof has another length, or it starts
-            from another root than `old_root`.
-    """
-    if not 0 < old_size <= new_size:
-        raise ProofInvalidError(f"a tree of {new_size} did not grow from one of {old_size}")
-    if old_size == new_size:
-        if proof:
-            raise ProofInvalidError("the proof is too long")
-        return old_root
-    node, last = old_size - 1, new_size - 1
-    while node & 1:
-        node, last = node >> 1, last >> 1
-    if node:
-        if not proof:
-            raise ProofInvalidError("the proof is too short")
-        first, *rest = proof
-    else:
-        # An old tree that is complete is itself the first node, and is left out of the proof.
-        first, rest = old_root, list(proof)
-    old = new = first
-    for sibling, is_left in _climb(node, last, rest):
-        if is_left:
-            old, new = node_hash(sibling, old), node_hash(sibling, new)
-        else:
-            new = node_hash(new, sibling)
-    if old != old_root:
-        raise ProofInvalidError("the consistency proof starts from another tree")
-    return new
-
-
 def _climb(node: int, last: int, proof: Sequence[bytes]) -> Iterator[tuple[bytes, bool]]:
     """Yield each hash of a proof and whether it stands to the left, from `node` up to the root."""
     for sibling in proof:

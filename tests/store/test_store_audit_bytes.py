@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.domain.audit import AuditEvent
-from service.store.audit import audit_body
+from service.store.audit import frame, stamped
 
 texts = st.text(max_size=20)
 details = st.dictionaries(texts, texts | st.integers(-(2**53), 2**53) | st.none() | st.lists(texts))
@@ -18,7 +18,8 @@ details = st.dictionaries(texts, texts | st.integers(-(2**53), 2**53) | st.none(
 def test_an_event_is_json_with_sorted_names_and_no_spaces(
     action: str, actor: str, subject: str, told: dict[str, object]
 ) -> None:
-    body = audit_body(AuditEvent(action, actor, subject, told), "2026-01-02T03:04:05.678Z")
+    event = AuditEvent(action, actor, subject, told)
+    body = stamped(frame(event), "2026-01-02T03:04:05.678Z")
     assert body.decode() == json.dumps(
         {
             "action": action,

@@ -1,4 +1,7 @@
-"""The RFC's recursive definitions (RFC 6962, section 2.1): slow, obvious, and another algorithm."""
+"""The RFCs' own definitions of trees and proofs: slow, obvious, and another algorithm than ours.
+
+Trees as RFC 6962, section 2.1 defines them, and the check of RFC 9162, section 2.1.4.2.
+"""
 
 from __future__ import annotations
 
@@ -45,6 +48,36 @@ def _subproof(m: int, entries: Hashes, *, whole: bool) -> list[bytes]:
     if m <= k:
         return [*_subproof(m, entries[:k], whole=whole), slow_root(entries[k:])]
     return [*_subproof(m - k, entries[k:], whole=False), slow_root(entries[:k])]
+
+
+def grew(old: tuple[int, bytes], new: tuple[int, bytes], proof: Hashes) -> bool:
+    """Whether the proof leads from one tree, of so many entries and this root, to the other."""
+    (first, old_root), (size, root) = old, new
+    if first in (0, size):
+        return not proof and (first == 0 or old_root == root)
+    if first & (first - 1) == 0:
+        proof = [old_root, *proof]
+    if not proof:
+        return False
+    fn, sn = first - 1, size - 1
+    while fn & 1:
+        fn, sn = fn >> 1, sn >> 1
+    fr = sr = proof[0]
+    for one in proof[1:]:
+        if sn == 0:
+            return False
+        if fn & 1 or fn == sn:
+            fr, sr = _node(one, fr), _node(one, sr)
+            while not fn & 1 and fn:
+                fn, sn = fn >> 1, sn >> 1
+        else:
+            sr = _node(sr, one)
+        fn, sn = fn >> 1, sn >> 1
+    return (fr, sr, sn) == (old_root, root, 0)
+
+
+def _node(left: bytes, right: bytes) -> bytes:
+    return sha256(b"\x01" + left + right).digest()
 
 
 def split(n: int) -> int:

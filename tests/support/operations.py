@@ -120,7 +120,7 @@ from service.ports.hsm import TokenHealth, TokenMechanism, TokenStatus, ToSign
 from service.ports.metrics import OUTBOX_ORDERS, Reading
 from service.ports.minutes import RecordedEvent
 from service.ports.store import FindingFilter, Lease, SignatureFilter
-from service.store.audit import audit_body
+from service.store.audit import frame, stamped
 from service.verification.verdicts import with_children
 from tests.support.approvals import MemoryApprovals, MemoryQuorum
 from tests.support.attesting import SoftwareAttesting
@@ -476,7 +476,7 @@ class MemoryAudit:
     def about(self, subjects: Sequence[str], *, limit: int) -> Sequence[RecordedEvent]:
         now = SystemClock().now()
         return [
-            RecordedEvent(number, None, now, audit_body(event, rfc3339(now)))
+            RecordedEvent(number, None, now, stamped(frame(event), rfc3339(now)))
             for number, event in enumerate(self.events, 1)
             if event.subject in subjects
         ][-limit:]

@@ -19,6 +19,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
+from tests.support.merkle import grew
+
 
 @dataclass
 class SmallWitness:
@@ -75,7 +77,7 @@ class SmallWitness:
             if old != self.seen[0] or (old == size and root != self.seen[1]):
                 kind = {"Content-Type": "text/x.tlog.size"}
                 return 409, kind, f"{self.seen[0]}\n".encode()
-            if not self._grew(size, root, [base64.b64decode(one) for one in proof]):
+            if not grew(self.seen, (size, root), [base64.b64decode(one) for one in proof]):
                 return 422, {}, b""
             self.seen = (size, root)
         return 200, {}, self.cosign(text).encode()
@@ -98,34 +100,6 @@ class SmallWitness:
         except InvalidSignature:
             return False
         return True
-
-    def _grew(self, size: int, root: bytes, proof: list[bytes]) -> bool:
-        first, old_root = self.seen
-        if first in (0, size):
-            return not proof
-        if first & (first - 1) == 0:
-            proof = [old_root, *proof]
-        if not proof:
-            return False
-        fn, sn = first - 1, size - 1
-        while fn & 1:
-            fn, sn = fn >> 1, sn >> 1
-        fr = sr = proof[0]
-        for one in proof[1:]:
-            if sn == 0:
-                return False
-            if fn & 1 or fn == sn:
-                fr, sr = node(one, fr), node(one, sr)
-                while not fn & 1 and fn:
-                    fn, sn = fn >> 1, sn >> 1
-            else:
-                sr = node(sr, one)
-            fn, sn = fn >> 1, sn >> 1
-        return (fr, sr, sn) == (old_root, root, 0)
-
-
-def node(left: bytes, right: bytes) -> bytes:
-    return sha256(b"\x01" + left + right).digest()
 
 
 @contextmanager

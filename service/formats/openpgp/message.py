@@ -40,7 +40,6 @@ from service.formats.openpgp.packets import (
     subpacket,
 )
 
-KEY_MEDIA_TYPE: Final = "application/pgp-keys"
 MAX_MESSAGE_BYTES: Final = 64 * 1024  # a payload of some hundred bytes and one signature
 
 _ONE_PASS, _SIGNATURE, _PUBLIC_KEY, _LITERAL, _USER_ID = 4, 2, 6, 11, 13
