@@ -7,17 +7,16 @@ token unavailable, which is no reason for the others not to serve. `sealwright d
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from service.domain import configfile, strictyaml
 from service.domain.errors import ConfigurationError
 
 MAX_LABEL_BYTES: Final = 32  # CK_TOKEN_INFO.label
 MAX_SERIAL_BYTES: Final = 16  # CK_TOKEN_INFO.serialNumber
-MAX_TEXT_BYTES: Final = 4096  # a path, or NSS's description of a database
 
 _FIELDS: Final = frozenset(
     {"module", "label", "serial", "pin_file", "pin_next_file", "init_args", "name"}
@@ -60,7 +59,8 @@ def parse_tokens(content: bytes) -> tuple[TokenSettings, ...]:
         raise ConfigurationError("tokens: not a list of one token or more")
     faults: list[str] = []
     parsed = [
-        _Entry(f"tokens[{number}]", entry, faults).parse() for number, entry in enumerate(entries)
+        _Entry(f"tokens[{number}]", entry, _FIELDS, faults).parse()
+        for number, entry in enumerate(entries)
     ]
     if not faults:
         faults.extend(_conflicts(parsed))
@@ -94,61 +94,24 @@ def _conflicts(tokens: Sequence[TokenSettings]) -> Iterator[str]:
                 yield f"{where}.label: {there} has it for a name"
 
 
-class _Entry:
-    """Reads one entry, collecting faults instead of stopping at the first."""
-
-    def __init__(self, where: str, entry: object, faults: list[str]) -> None:
-        self._where = where
-        self._faults = faults
-        self._entry: Mapping[object, Any] = {}
-        if isinstance(entry, dict):
-            self._entry = entry
-        else:
-            self._fault("", "not a mapping")
-
+class _Entry(configfile.Entry):
     def parse(self) -> TokenSettings:
-        for name in sorted(map(str, self._entry.keys() - _FIELDS)):
-            self._fault(name, "no such field")
-        label = self._text("label", required=True, most=MAX_LABEL_BYTES)
+        label = self.text("label", required=True, most=MAX_LABEL_BYTES)
         return TokenSettings(
             module=self._path("module", required=True) or Path(),
             label=label or "",
-            serial=self._text("serial", most=MAX_SERIAL_BYTES),
+            serial=self.text("serial", most=MAX_SERIAL_BYTES),
             pin_file=self._path("pin_file", required=True) or Path(),
             pin_next_file=self._path("pin_next_file"),
-            init_args=self._text("init_args"),
-            name=self._text("name", most=MAX_LABEL_BYTES) or label or "",
+            init_args=self.text("init_args"),
+            name=self.text("name", most=MAX_LABEL_BYTES) or label or "",
         )
 
-    def _fault(self, name: str, text: str) -> None:
-        self._faults.append(f"{self._where}{'.' if name else ''}{name}: {text}")
-
-    def _text(self, name: str, *, required: bool = False, most: int = MAX_TEXT_BYTES) -> str | None:
-        if name not in self._entry:
-            if required and self._entry:
-                self._fault(name, "missing")
-            return None
-        value = self._entry[name]
-        if not isinstance(value, str):
-            # A serial of digits only is a number to YAML, and 0123 another one.
-            self._fault(name, "not a text; put it in quotes")
-            return None
-        if not value or value != value.strip() or not value.isprintable():
-            self._fault(name, "empty, or has blanks around it or characters that do not print")
-            return None
-        if len(value.encode()) > most:
-            self._fault(name, f"longer than {most} bytes")
-            return None
-        if "${" in value:
-            self._fault(name, "variables are not expanded here")
-            return None
-        return value
-
     def _path(self, name: str, *, required: bool = False) -> Path | None:
-        value = self._text(name, required=required)
+        value = self.text(name, required=required)
         if value is None:
             return None
         path = Path(value)
         if not path.is_absolute():
-            self._fault(name, "not an absolute path")
+            self.fault(name, "not an absolute path")
         return path

@@ -87,7 +87,7 @@ def parse_registries(content: bytes) -> tuple[RegistryConfig, ...]:
         raise ConfigurationError("registries: not a list")
     faults: list[str] = []
     parsed = [
-        _Entry(f"registries[{number}]", entry, faults).parse()
+        _Entry(f"registries[{number}]", entry, _FIELDS, faults).parse()
         for number, entry in enumerate(entries)
     ]
     owners: dict[str, int] = {}
@@ -102,124 +102,75 @@ def parse_registries(content: bytes) -> tuple[RegistryConfig, ...]:
     return tuple(parsed)
 
 
-class _Entry:
-    """Reads one entry, collecting faults instead of stopping at the first."""
-
-    def __init__(self, where: str, entry: object, faults: list[str]) -> None:
-        self._where = where
-        self._faults = faults
-        self._entry: Mapping[str, Any] = {}
-        if isinstance(entry, dict):
-            self._entry = entry
-        else:
-            self._fault("", "not a mapping")
-
+class _Entry(configfile.Entry):
     def parse(self) -> RegistryConfig:
-        for name in sorted(map(str, self._entry.keys() - _FIELDS)):
-            self._fault(name, "no such field")
-        host = self._host("host") or ""
-        if not host and "host" not in self._entry:
-            self._fault("host", "missing")
+        host = self._host("host", required=True) or ""
         config = RegistryConfig(
             host=host,
             address=self._host("address") or host,
             public_name=self._host("public_name") or host,
-            http=self._flag("http"),
-            ca_file=self._file("ca_file"),
-            username_file=self._file("username_file"),
-            password_file=self._file("password_file"),
-            docker_config=self._file("docker_config"),
+            http=self.flag("http"),
+            ca_file=self.readable_file("ca_file"),
+            username_file=self.readable_file("username_file"),
+            password_file=self.readable_file("password_file"),
+            docker_config=self.readable_file("docker_config"),
             credential_helper=self._helper(),
             redirect_hosts=self._hosts("redirect_hosts"),
             token_hosts=self._hosts("token_hosts"),
             limits=self._limits(),
         )
         if config.http and config.ca_file is not None:
-            self._fault("ca_file", "plain HTTP has no certificates")
+            self.fault("ca_file", "plain HTTP has no certificates")
         if (config.username_file is None) != (config.password_file is None):
-            self._fault("username_file", "goes together with password_file")
-        if sum(source in self._entry for source in _SOURCES) > 1:
-            self._fault("", f"more than one source of credentials ({', '.join(_SOURCES)})")
+            self.fault("username_file", "goes together with password_file")
+        if sum(source in self.given for source in _SOURCES) > 1:
+            self.fault("", f"more than one source of credentials ({', '.join(_SOURCES)})")
         return config
 
-    def _fault(self, name: str, text: str) -> None:
-        self._faults.append(f"{self._where}{'.' if name else ''}{name}: {text}")
-
-    def _text(self, name: str) -> str | None:
-        value = self._entry.get(name)
-        if value is None and name not in self._entry:
-            return None
-        if not isinstance(value, str) or not value:
-            self._fault(name, "not a text")
-            return None
-        if "${" in value:
-            self._fault(name, "variables are not expanded here; name the value or a file")
-            return None
-        return value
-
-    def _host(self, name: str) -> str | None:
-        value = self._text(name)
+    def _host(self, name: str, *, required: bool = False) -> str | None:
+        value = self.text(name, required=required)
         if value is not None and not _is_host(value):
-            self._fault(name, f"not a host with an optional port: {value[:100]!r}")
+            self.fault(name, f"not a host with an optional port: {value[:100]!r}")
             return None
         return value
 
     def _hosts(self, name: str) -> frozenset[str]:
-        value = self._entry.get(name, [])
+        value = self.given.get(name, [])
         if not isinstance(value, list) or not all(
             isinstance(v, str) and _is_host(v) for v in value
         ):
-            self._fault(name, "not a list of hosts with optional ports")
+            self.fault(name, "not a list of hosts with optional ports")
             return frozenset()
         return frozenset(v.lower() for v in value)
 
-    def _flag(self, name: str) -> bool:
-        value = self._entry.get(name, False)
-        if not isinstance(value, bool):
-            self._fault(name, "neither true nor false")
-            return False
-        return value
-
-    def _file(self, name: str) -> Path | None:
-        value = self._text(name)
-        if value is None:
-            return None
-        path = Path(value)
-        try:
-            with path.open("rb"):
-                return path
-        except OSError as error:
-            self._fault(name, f"{value} cannot be read: {error.strerror}")
-            return None
-
     def _helper(self) -> str | None:
-        value = self._text("credential_helper")
+        value = self.text("credential_helper")
         if value is not None and not _HELPER.fullmatch(value):
-            self._fault("credential_helper", "not the NAME of a docker-credential-NAME")
+            self.fault("credential_helper", "not the NAME of a docker-credential-NAME")
             return None
         return value
 
     def _limits(self) -> RegistryLimits:
-        given = self._entry.get("limits", {})
+        given = self.given.get("limits", {})
         ranges: Mapping[str, tuple[float, float]] = {
             "timeout_seconds": (0.1, 300),
             "max_connections": (1, 256),
             "max_manifest_bytes": (1024, 64 * 1024 * 1024),
         }
         if not isinstance(given, dict):
-            self._fault("limits", "not a mapping")
+            self.fault("limits", "not a mapping")
             return RegistryLimits()
         good: dict[str, Any] = {}
         for name, value in given.items():
             if name not in ranges:
-                self._fault(f"limits.{name}", "no such field")
+                self.fault(f"limits.{name}", "no such field")
                 continue
             low, high = ranges[name]
             whole = isinstance(value, int) and not isinstance(value, bool)
             if not whole and not (isinstance(value, float) and name == "timeout_seconds"):
-                self._fault(f"limits.{name}", "not a number of the right kind")
+                self.fault(f"limits.{name}", "not a number of the right kind")
             elif not low <= value <= high:
-                self._fault(f"limits.{name}", f"not between {low:g} and {high:g}")
+                self.fault(f"limits.{name}", f"not between {low:g} and {high:g}")
             else:
                 good[name] = value
         return RegistryLimits(**good)

@@ -7,10 +7,10 @@ once; unknown and repeated fields are faults.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from service.domain import configfile, strictyaml
@@ -83,7 +83,7 @@ def parse_timestamps(content: bytes) -> TimestampConfig:
     if not isinstance(entries, list):
         raise ConfigurationError(*faults, "authorities: not a list")
     parsed = [
-        _Entry(f"authorities[{number}]", entry, faults).parse()
+        _Entry(f"authorities[{number}]", entry, _FIELDS, faults).parse()
         for number, entry in enumerate(entries)
     ]
     names = [authority.name for authority in parsed if authority.name]
@@ -106,108 +106,63 @@ def _keys(value: object, faults: list[str]) -> frozenset[str] | None:
     return None
 
 
-class _Entry:
-    """Reads one entry, collecting faults instead of stopping at the first."""
-
-    def __init__(self, where: str, entry: object, faults: list[str]) -> None:
-        self._where = where
-        self._faults = faults
-        self._entry: Mapping[str, Any] = {}
-        if isinstance(entry, dict):
-            self._entry = entry
-        else:
-            self._fault("", "not a mapping")
-
+class _Entry(configfile.Entry):
     def parse(self) -> AuthorityConfig:
-        for name in sorted(map(str, self._entry.keys() - _FIELDS)):
-            self._fault(name, "no such field")
-        name = self._text("name") or ""
+        name = self.text("name", required=True) or ""
         if name and (not _NAME.fullmatch(name) or len(name) > MAX_NAME_CHARS):
-            self._fault("name", "not a name of small letters, digits, dots and dashes")
+            self.fault("name", "not a name of small letters, digits, dots and dashes")
         if name == OWN_AUTHORITY:
-            if len(self._entry) > 1:
-                self._fault(
+            if len(self.given) > 1:
+                self.fault(
                     "", f"{OWN_AUTHORITY} is our own authority: nothing else is to be said of it"
                 )
             return AuthorityConfig(OWN_AUTHORITY)
         url = self._url()
-        ca_file = self._path("ca_file")
+        ca_file = self.readable_file("ca_file")
         if ca_file is not None and url.startswith("http:"):
-            self._fault("ca_file", "plain HTTP has no certificates")
+            self.fault("ca_file", "plain HTTP has no certificates")
         return AuthorityConfig(name, url, self._chains(), ca_file, self._timeout())
 
-    def _fault(self, name: str, text: str) -> None:
-        self._faults.append(f"{self._where}{'.' if name else ''}{name}: {text}")
-
-    def _text(self, name: str, *, required: bool = True) -> str | None:
-        value = self._entry.get(name)
-        if name not in self._entry:
-            if required and self._entry:
-                self._fault(name, "missing")
-            return None
-        if not isinstance(value, str) or not value or not value.isprintable():
-            self._fault(name, "not a text")
-            return None
-        if "${" in value:
-            self._fault(name, "variables are not expanded here")
-            return None
-        return value
-
     def _url(self) -> str:
-        text = self._text("url")
-        http = self._entry.get("http", False)
-        if not isinstance(http, bool):
-            self._fault("http", "neither true nor false")
-            http = False
+        text = self.text("url", required=True)
+        http = self.flag("http")
         if text is None:
             return ""
         schemes = ("http", "https") if http else ("https",)
         if not _is_url(text, schemes):
             hint = "" if http else "; `http: true` allows plain HTTP"
-            self._fault("url", f"not an address with {' or '.join(schemes)} and a host{hint}")
+            self.fault("url", f"not an address with {' or '.join(schemes)} and a host{hint}")
         return text
 
     def _chains(self) -> tuple[tuple[bytes, ...], ...]:
-        path = self._path("chain_file", required=True)
+        path = self.readable_file("chain_file", required=True)
         if path is None:
             return ()
         try:
             listed = unverified_from_pem(configfile.read(path).decode("ascii", errors="replace"))
         except (ConfigurationError, ChainInvalidError) as error:
-            self._fault("chain_file", str(error))
+            self.fault("chain_file", str(error))
             return ()
         strange = [str(n) for n, one in enumerate(listed, 1) if not is_ca(one)]
         if strange:
             text = "no certificate of a CA; the authority's own is in each of its stamps"
-            self._fault("chain_file", f"certificate {', '.join(strange)} is {text}")
+            self.fault("chain_file", f"certificate {', '.join(strange)} is {text}")
             return ()
         chains = ca_paths(listed)
         lost = [str(n) for n, one in enumerate(listed, 1) if not any(one in c for c in chains)]
         if lost:
-            self._fault("chain_file", f"certificate {', '.join(lost)} leads to no root in it")
+            self.fault("chain_file", f"certificate {', '.join(lost)} leads to no root in it")
         return chains
 
-    def _path(self, name: str, *, required: bool = False) -> Path | None:
-        value = self._text(name, required=required)
-        if value is None:
-            return None
-        path = Path(value)
-        try:
-            with path.open("rb"):
-                return path
-        except OSError as error:
-            self._fault(name, f"{value} cannot be read: {error.strerror}")
-            return None
-
     def _timeout(self) -> float:
-        value = self._entry.get("timeout_seconds", AuthorityConfig("").timeout_seconds)
+        value = self.given.get("timeout_seconds", AuthorityConfig("").timeout_seconds)
         low, high = _TIMEOUTS
         if (
             isinstance(value, bool)
             or not isinstance(value, int | float)
             or not low <= value <= high
         ):
-            self._fault("timeout_seconds", f"not a number between {low:g} and {high:g}")
+            self.fault("timeout_seconds", f"not a number between {low:g} and {high:g}")
             return high
         return float(value)
 

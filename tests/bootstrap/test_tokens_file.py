@@ -72,7 +72,7 @@ def test_every_fault_is_reported_at_once() -> None:
         "tokens[1].label: not a text; put it in quotes",
         "tokens[1].module: not an absolute path",
         "tokens[1].serial: not a text; put it in quotes",
-        "tokens[1].pin_file: variables are not expanded here",
+        "tokens[1].pin_file: variables are not expanded here; name the value or a file",
         "tokens[2]: not a mapping",
         "tokens[3].label: empty, or has blanks around it or characters that do not print",
         "tokens[3].pin_next_file: not an absolute path",

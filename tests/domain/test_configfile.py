@@ -27,3 +27,14 @@ def test_a_file_that_never_ends_is_refused() -> None:
 def test_a_file_that_is_not_there_is_a_fault_of_the_configuration(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read: No such file"):
         configfile.read(tmp_path / "none.yaml")
+
+
+def test_a_field_that_must_be_there_is_missing_from_an_empty_mapping_too() -> None:
+    faults: list[str] = []
+    entry = configfile.Entry("tokens[0]", {}, frozenset({"label"}), faults)
+    assert entry.text("label", required=True) is None
+    assert faults == ["tokens[0].label: missing"]
+    # Of what is no mapping at all that alone is told.
+    faults.clear()
+    assert configfile.Entry("tokens[1]", 7, frozenset(), faults).text("x", required=True) is None
+    assert faults == ["tokens[1]: not a mapping"]
