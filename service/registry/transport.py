@@ -16,6 +16,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 import urllib3
 
+from service.domain import bounded
 from service.domain.clock import Clock
 from service.domain.errors import RegistryUnavailableError
 from service.registry.answers import Answer
@@ -28,7 +29,6 @@ MAX_REDIRECTS: Final = 3  # a registry and its storage need one; a front end may
 MAX_HOST_CHARS: Final = 100  # of what a stranger sent, in a message
 MAX_REASON_CHARS: Final = 200
 MAX_ERROR_BYTES: Final = 64 * 1024  # of a body that only explains
-_CHUNK_BYTES: Final = 64 * 1024
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
 
@@ -151,34 +151,20 @@ class Transport:
             )
             limit = max_bytes if response.status == 200 else MAX_ERROR_BYTES  # noqa: PLR2004 - OK
             try:
-                content = self._read(response, limit, until)
+                content = bounded.read(response, most=limit, until=until, clock=self._clock)
             finally:
                 # Returns the connection if the answer was read to its end, else ends it.
                 if response.closed:
                     response.release_conn()
                 else:
                     response.close()
+        except bounded.Unbounded as error:
+            raise RegistryUnavailableError(f"{self.config.host} {error}") from error
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             # ValueError: http.client and urllib3 raise its kinds for headers that are none.
             raise RegistryUnavailableError(f"{self.config.host} {_trouble(error)}") from error
         names = {name.lower(): value for name, value in response.headers.itermerged()}
         return Answer(self.config.host, response.status, names, content)
-
-    def _read(self, response: urllib3.BaseHTTPResponse, limit: int, until: float) -> bytes:
-        parts: list[bytes] = []
-        size = 0
-        # read1 returns what has arrived: `read` would wait for a full chunk, and so for as
-        # long as somebody keeps sending single bytes.
-        while part := response.read1(_CHUNK_BYTES):
-            size += len(part)
-            if size > limit:
-                raise RegistryUnavailableError(
-                    f"{self.config.host} sent more than the {limit} bytes that are read"
-                )
-            if self._clock.monotonic() > until:
-                raise RegistryUnavailableError(f"{self.config.host} is too slow")
-            parts.append(part)
-        return b"".join(parts)
 
     def _pool(self, target: SplitResult) -> urllib3.HTTPConnectionPool:
         origin = f"{target.scheme}://{target.netloc}"

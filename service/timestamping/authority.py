@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 import urllib3
 
+from service.domain import bounded
 from service.domain.clock import Clock
 from service.domain.errors import ServiceError, TimestampUnavailableError
 from service.domain.media_types import TIMESTAMP_QUERY, TIMESTAMP_REPLY
@@ -35,7 +36,6 @@ CONNECTIONS: Final = 8  # at once, of one process: public authorities ask for re
 MAX_CLOCK_DIFFERENCE: Final = timedelta(minutes=5)  # one of us is wrong then, and proves nothing
 USER_AGENT: Final = "sealwright/0.1"
 _NONCE_BITS: Final = 64
-_CHUNK_BYTES: Final = 16 * 1024
 _GOOD: Final = (200, 201)  # sigstore's authority creates
 
 
@@ -113,13 +113,15 @@ class ExternalAuthority:
                 decode_content=False,
             )
             try:
-                body = self._read(response, until)
+                body = bounded.read(response, most=MAX_STAMP_BYTES, until=until, clock=self._clock)
             finally:
                 # Returns the connection if the answer was read to its end, else ends it.
                 if response.closed:
                     response.release_conn()
                 else:
                     response.close()
+        except bounded.Unbounded as error:
+            raise _NoAnswerError(f"it {error}") from error
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             # ValueError: http.client and urllib3 raise its kinds for headers that are none.
             raise _NoAnswerError(f"no complete answer ({type(error).__name__})") from error
@@ -130,19 +132,6 @@ class ExternalAuthority:
         if kind != TIMESTAMP_REPLY:
             raise _NoAnswerError(f"it answered with {kind[:60] or 'no type'}")
         return body
-
-    def _read(self, response: urllib3.BaseHTTPResponse, until: float) -> bytes:
-        parts: list[bytes] = []
-        size = 0
-        # read1 returns what has arrived: `read` would wait for as long as somebody sends bytes.
-        while part := response.read1(_CHUNK_BYTES):
-            size += len(part)
-            if size > MAX_STAMP_BYTES:
-                raise _NoAnswerError(f"it sent more than {MAX_STAMP_BYTES} bytes")
-            if self._clock.monotonic() > until:
-                raise _NoAnswerError("it is too slow")
-            parts.append(part)
-        return b"".join(parts)
 
     def _connections(self) -> urllib3.HTTPConnectionPool:
         with self._lock:

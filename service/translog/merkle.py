@@ -6,7 +6,7 @@ caller compares it with one that it trusts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final
 
@@ -44,24 +44,20 @@ def root_from_inclusion(leaf: bytes, *, index: int, size: int, proof: Sequence[b
     """
     if not 0 <= index < size:
         raise ProofInvalidError(f"leaf {index} is outside a tree of {size}")
-    root = leaf
-    for sibling, is_left in _climb(index, size - 1, proof):
-        root = node_hash(sibling, root) if is_left else node_hash(root, sibling)
-    return root
-
-
-def _climb(node: int, last: int, proof: Sequence[bytes]) -> Iterator[tuple[bytes, bool]]:
-    """Yield each hash of a proof and whether it stands to the left, from `node` up to the root."""
+    node, last, root = index, size - 1, leaf
     for sibling in proof:
         if len(sibling) != HASH_BYTES:
             raise ProofInvalidError(f"a hash of the proof has not {HASH_BYTES} bytes")
         if last == 0:
             raise ProofInvalidError("the proof is too long")
-        is_left = bool(node & 1) or node == last
-        yield sibling, is_left
-        # At the right edge of the tree, levels without a sibling are passed over.
-        while is_left and node and not node & 1:
-            node, last = node >> 1, last >> 1
+        if node & 1 or node == last:
+            root = node_hash(sibling, root)
+            # At the right edge of the tree, levels without a sibling are passed over.
+            while node and not node & 1:
+                node, last = node >> 1, last >> 1
+        else:
+            root = node_hash(root, sibling)
         node, last = node >> 1, last >> 1
     if last != 0:
         raise ProofInvalidError("the proof is too short")
+    return root

@@ -8,6 +8,7 @@ from typing import Final
 
 import urllib3
 
+from service.domain import bounded
 from service.domain.clock import Clock
 from service.domain.log import LogName
 from service.ports.witnesses import WitnessAnswer, WitnessSilentError
@@ -15,7 +16,6 @@ from service.witnesses.config import WitnessConfig
 
 TIMEOUT_SECONDS: Final = 3.0  # deliveries wait meanwhile
 MAX_ANSWER_BYTES: Final = 64 * 1024  # lines of some hundred bytes; of ML-DSA some thousand
-_CHUNK_BYTES: Final = 4096
 
 
 class WitnessHTTP:
@@ -56,25 +56,19 @@ class WitnessHTTP:
                 decode_content=False,
             )
             try:
-                content = self._read(answer, deadline)
+                content = bounded.read(
+                    answer, most=MAX_ANSWER_BYTES, until=deadline, clock=self._clock
+                )
             except BaseException:
                 answer.close()
                 raise
             answer.release_conn()
+        except bounded.Unbounded as error:
+            raise WitnessSilentError(f"it {error}") from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise WitnessSilentError(type(error).__name__) from error
         kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         return WitnessAnswer(answer.status, kind, content)
-
-    def _read(self, answer: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
-        content = b""
-        while chunk := answer.read(_CHUNK_BYTES):
-            content += chunk
-            if len(content) > MAX_ANSWER_BYTES:
-                raise WitnessSilentError("an answer longer than any")
-            if self._clock.monotonic() > deadline:
-                raise WitnessSilentError("an answer that takes too long")
-        return content
 
 
 def _context(config: WitnessConfig) -> ssl.SSLContext | None:

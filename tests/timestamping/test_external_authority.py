@@ -102,7 +102,7 @@ def test_the_status_of_sigstore_s_authority_is_good_too(openssl: OpenSSLAuthorit
         ),
         pytest.param(
             Scripted(200, REPLY, bytes(10_000), endless=True),
-            f"more than {MAX_STAMP_BYTES} bytes",
+            f"more than the {MAX_STAMP_BYTES} bytes",
             id="endless",
         ),
         pytest.param(Scripted(silent=True), "no complete answer", id="silent"),
