@@ -187,6 +187,33 @@ def test_a_response_that_is_lost_is_had_from_the_other_replica(replicas: Replica
     assert len(recorded()) == 4
 
 
+def test_a_registry_and_workers_that_go_away_under_load_cost_no_attachment_and_double_none(
+    replicas: Replicas,
+) -> None:
+    registry = replicas.registry
+    repository = f"load/{uuid.uuid4().hex[:12]}"
+    images = [registry.push_image(repository, files={"n": bytes([n])}) for n in range(60)]
+    load = Load(replicas.both, repository, images)
+    # What is asked for while the registry is away is refused; what was being attached waits.
+    with load.running(callers=6):
+        load.wait_for(5)
+        registry.stop()
+        load.wait_for_refusals(10)
+        kill_a_worker(replicas.both[0])
+        load.wait_for_refusals(10)
+        registry.start()
+        load.wait_for(5)
+    assert_nothing_is_lost(load, replicas.pair.url)
+    digests = [Digest.parse(image.partition("@")[2]) for image in load.finished]
+    lists = (registry.signature_layers, registry.referrer_entries)
+
+    def attached() -> list[int]:
+        return [len(listed(repository, digest)) for digest in digests for listed in lists]
+
+    eventually(lambda: min(attached()) > 0)
+    assert set(attached()) == {1}
+
+
 def eventually(look: Callable[[], T]) -> T:
     """Wait until there is something, and return it."""
     deadline = time.monotonic() + SETTLE_SECONDS

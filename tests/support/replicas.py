@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -59,7 +59,7 @@ class Load:
     """Callers that sign anew, each with an Idempotency-Key of its own, until they are told 201.
 
     `_lock` guards what they have seen: `made` are the signatures that they were given, `finished`
-    the images whose caller has its answer. With `later`, one caller signs by jobs. With `images`,
+    the images whose caller has its answer, `refused` how often one was to come back later. With `later`, one caller signs by jobs. With `images`,
     which are in the registry, these are signed, and have their signatures attached.
     """
 
@@ -69,6 +69,7 @@ class Load:
     later: bool = False
     made: list[Mapping[str, Any]] = field(default_factory=list)
     finished: set[str] = field(default_factory=set)
+    refused: int = 0
     _digests: Iterator[Digest] = field(init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _enough: threading.Event = field(default_factory=threading.Event)
@@ -122,14 +123,24 @@ class Load:
             assert answer.status in (202, 409, 503), answer.body
             if answer.status == 202:
                 wish = {}  # the same request gets what the job makes of it
+            else:
+                with self._lock:
+                    self.refused += 1
             time.sleep(0.2)
 
     def wait_for(self, more: int) -> None:
         """Wait until so many more requests have ended well."""
         wanted = len(self.finished) + more
+        self._wait(lambda: len(self.finished) >= wanted)
+
+    def wait_for_refusals(self, more: int) -> None:
+        wanted = self.refused + more
+        self._wait(lambda: self.refused >= wanted)
+
+    def _wait(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + SETTLE_SECONDS
-        while len(self.finished) < wanted:
-            assert time.monotonic() < deadline, f"{len(self.finished)} of {wanted}"
+        while not condition():
+            assert time.monotonic() < deadline, (len(self.finished), self.refused)
             time.sleep(0.05)
 
 
