@@ -100,8 +100,3 @@ def test_a_clone_takes_over_and_hands_back_without_a_failed_request(tmp_path: Pa
         finally:
             worker.process.kill()
             worker.process.communicate()
-
-
-def _alone(worker: Worker, before: dict[str, Any]) -> bool:
-    after = worker.wait_until(lambda now: now["first"] > before["first"] + ENOUGH)
-    return bool(after["second"] == before["second"])
