@@ -9,36 +9,41 @@ import click
 
 from service.cli.exits import EXITS
 from service.cli.output import as_json, emit, say, table
-from service.domain.errors import ServiceError, by_code, every_error
+from service.domain.errors import ServiceError, every_error
+from service.domain.meanings import MEANINGS, Meaning
 
 
 @click.command()
 @click.argument("code", required=False)
 @as_json
 def explain(code: str | None, *, json_wanted: bool) -> None:
-    """Explain the error CODE; without one, list them all."""
+    """Explain the CODE of an error or of a reason in a verdict; without one, list them all."""
+    pages = {kind.code: _error(kind) for kind in every_error()}
+    pages |= {code: _reason(code, meaning) for code, meaning in MEANINGS.items()}
     if code is None:
-        kinds = sorted(every_error(), key=lambda kind: kind.code)
+        listed = [pages[known] for known in sorted(pages)]
         if json_wanted:
-            emit([_page(kind) for kind in kinds])
+            emit(listed)
         else:
-            table([("CODE", "TITLE"), *((kind.code, kind.title) for kind in kinds)])
+            table([("CODE", "TITLE"), *((page["code"], page["title"]) for page in listed)])
         return
-    kind = by_code(code)
-    if kind is None:
-        near = difflib.get_close_matches(code, [kind.code for kind in every_error()])
+    page = pages.get(code)
+    if page is None:
+        near = difflib.get_close_matches(code, pages)
         hint = f" Perhaps {', '.join(near)}?" if near else ""
-        raise click.UsageError(f"no error has the code {code!r}.{hint}")
+        raise click.UsageError(f"no error and no reason has the code {code!r}.{hint}")
     if json_wanted:
-        emit(_page(kind))
+        emit(page)
         return
-    say(f"{kind.code}: {kind.title}")
-    say(f"cause: {kind.cause}")
-    say(f"cure:  {kind.cure}")
-    say(f"retry: {'may help' if kind.retryable else 'does not help'}; exit code {EXITS[kind]}")
+    say(f"{code}: {page['title']}")
+    say(f"cause: {page['cause']}")
+    say(f"cure:  {page['cure']}")
+    if "exit_code" in page:
+        helps = "may help" if page["retryable"] else "does not help"
+        say(f"retry: {helps}; exit code {page['exit_code']}")
 
 
-def _page(kind: type[ServiceError]) -> dict[str, Any]:
+def _error(kind: type[ServiceError]) -> dict[str, Any]:
     return {
         "code": kind.code,
         "title": kind.title,
@@ -46,4 +51,13 @@ def _page(kind: type[ServiceError]) -> dict[str, Any]:
         "cure": kind.cure,
         "retryable": kind.retryable,
         "exit_code": EXITS[kind],
+    }
+
+
+def _reason(code: str, meaning: Meaning) -> dict[str, Any]:
+    return {
+        "code": code,
+        "title": meaning.title,
+        "cause": meaning.cause,
+        "cure": meaning.cure,
     }

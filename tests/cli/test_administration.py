@@ -10,6 +10,7 @@ import pytest
 from service.domain.callers import Role
 from service.domain.digests import Digest
 from service.domain.errors import every_error
+from service.domain.meanings import MEANINGS
 from service.domain.signing import AttachmentState
 from service.domain.tokens import is_well_formed
 from tests.support.edge import Listening
@@ -199,8 +200,17 @@ def test_every_code_is_explained(shell: Shell, kind: type) -> None:
     assert shell("explain", kind.code, "--json", role=None).json["cure"] == kind.cure
 
 
+@pytest.mark.parametrize("code", sorted(MEANINGS))
+def test_every_reason_is_explained(shell: Shell, code: str) -> None:
+    explained = shell("explain", code, role=None)
+    assert explained.code == 0
+    assert MEANINGS[code].cause in explained.out
+    assert MEANINGS[code].cure in explained.out
+    assert shell("explain", code, "--json", role=None).json["title"] == MEANINGS[code].title
+
+
 def test_all_codes_are_listed_and_a_misspelt_one_is_guessed(shell: Shell) -> None:
-    codes = {kind.code for kind in every_error()}
+    codes = {kind.code for kind in every_error()} | MEANINGS.keys()
     assert {page["code"] for page in shell("explain", "--json").json} == codes
     assert all(code in shell("explain").out for code in codes)
     misspelt = shell("explain", "forbiden")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from html.parser import HTMLParser
 
 import pytest
@@ -11,6 +12,7 @@ from service.domain.errors import (
     StoreUnavailableError,
     every_error,
 )
+from service.domain.meanings import MEANINGS
 from tests.support.operations import World
 
 CODES = sorted(kind.code for kind in every_error())
@@ -82,6 +84,15 @@ def test_every_error_has_a_page_for_people_and_one_for_tools(web: FlaskClient, c
     assert tools.json["code"] == code
 
 
+@pytest.mark.parametrize("code", sorted(MEANINGS))
+def test_every_reason_has_a_page_for_people_and_one_for_tools(web: FlaskClient, code: str) -> None:
+    page = web.get(f"/problems/{code}", headers={"Accept": "text/html,*/*;q=0.8"})
+    assert page.content_type.startswith("text/html")
+    assert f"<code>{code}</code>, a reason in a verdict." in page.text
+    tools = web.get(f"/problems/{code}", headers={"Accept": "application/json"}).json
+    assert tools == {"code": code, **asdict(MEANINGS[code])}
+
+
 def test_commands_on_a_page_are_marked_as_such(web: FlaskClient) -> None:
     page = web.get("/problems/key-not-found").text
     assert "<code>sealwright keys list</code> shows the keys." in page
@@ -95,9 +106,12 @@ def test_without_a_preference_a_problem_page_is_html(web: FlaskClient) -> None:
 
 
 def test_the_list_of_problems_links_every_page(web: FlaskClient) -> None:
-    assert {f"/problems/{code}" for code in CODES} <= set(links(web.get("/problems/").text).urls)
+    assert {f"/problems/{code}" for code in (*CODES, *MEANINGS)} <= set(
+        links(web.get("/problems/").text).urls
+    )
     listed = web.get("/problems/", headers={"Accept": "application/json"}).json
     assert [page["code"] for page in listed["items"]] == CODES
+    assert [page["code"] for page in listed["reasons"]] == sorted(MEANINGS)
     assert web.get("/problems").status_code == 200
 
 

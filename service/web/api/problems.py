@@ -1,4 +1,4 @@
-"""A page for each error code (public), from the one table of errors.
+"""A page for each code of an error or a reason (public), from the one table of either.
 
 Whoever follows the `type` of a problem document gets HTML; tools ask for JSON by Accept.
 """
@@ -11,12 +11,17 @@ from flask import Response, render_template, request
 
 from service.domain import errors
 from service.domain.errors import ServiceError, by_code, every_error
+from service.domain.meanings import MEANINGS, Meaning
 from service.web.problems import STATUS
 from service.web.responses import answer, text
 from service.web.routing import Answer, Call, Routes
-from service.web.schemas.problem_pages import ProblemPageListSchema, ProblemPageSchema
+from service.web.schemas.problem_pages import (
+    ProblemPageListSchema,
+    ProblemPageSchema,
+    ReasonPageSchema,
+)
 
-routes = Routes("problems", "What each error code means, and what to do about it.")
+routes = Routes("problems", "What each code means, and what to do about it.")
 
 HTML: Final = "text/html"
 JSON: Final = "application/json"
@@ -38,6 +43,15 @@ def _page(kind: type[ServiceError]) -> dict[str, Any]:
     }
 
 
+def _reason(code: str, meaning: Meaning) -> dict[str, Any]:
+    return {
+        "code": code,
+        "title": meaning.title,
+        "cause": meaning.cause,
+        "cure": meaning.cure,
+    }
+
+
 def _wants_json() -> bool:
     accepted = request.accept_mimetypes
     return accepted[JSON] > accepted[HTML]
@@ -46,29 +60,35 @@ def _wants_json() -> bool:
 @routes.add(
     "GET",
     "/problems/",
-    summary="Every error code",
+    summary="Every code of an error or a reason",
     public=True,
     answers={200: Answer("All pages.", {HTML: None, JSON: ProblemPageListSchema})},
 )
 def list_problems(call: Call) -> Response:
     pages = sorted((_page(kind) for kind in every_error()), key=lambda page: str(page["code"]))
+    reasons = [_reason(code, MEANINGS[code]) for code in sorted(MEANINGS)]
     if _wants_json():
-        return answer({"items": pages, "next": None}, headers=_HEADERS)
-    return text(render_template("problems.html", pages=pages), HTML, headers=_HEADERS)
+        return answer({"items": pages, "reasons": reasons, "next": None}, headers=_HEADERS)
+    shown = render_template("problems.html", pages=pages, reasons=reasons)
+    return text(shown, HTML, headers=_HEADERS)
 
 
 @routes.add(
     "GET",
     "/problems/<code>",
-    summary="What one error code means",
+    summary="What one code means",
     public=True,
-    answers={200: Answer("The page.", {HTML: None, JSON: ProblemPageSchema})},
+    answers={200: Answer("The page.", {HTML: None, JSON: (ProblemPageSchema, ReasonPageSchema)})},
     errors=(errors.NotFoundError,),
 )
 def show_problem(call: Call, code: str) -> Response:
-    kind = by_code(code)
-    if kind is None:
-        raise errors.NotFoundError(f"no error has the code {code[:100]!r}")
+    kind, meaning = by_code(code), MEANINGS.get(code)
+    if kind is not None:
+        page = _page(kind)
+    elif meaning is not None:
+        page = _reason(code, meaning)
+    else:
+        raise errors.NotFoundError(f"no error and no reason has the code {code[:100]!r}")
     if _wants_json():
-        return answer(_page(kind), headers=_HEADERS)
-    return text(render_template("problem.html", page=_page(kind)), HTML, headers=_HEADERS)
+        return answer(page, headers=_HEADERS)
+    return text(render_template("problem.html", page=page), HTML, headers=_HEADERS)

@@ -19,7 +19,21 @@ class ProblemPageSchema(Schema):
     )
 
 
+class ReasonPageSchema(Schema):
+    """A reason in verdicts and in refusals of bundles, which is no error and has no status."""
+
+    code = fields.String(required=True, metadata=about("Stable code."))
+    title = fields.String(required=True, metadata=about("What it says."))
+    cause = fields.String(required=True, metadata=about("How it comes about."))
+    cure = fields.String(required=True, metadata=about("What to do about it."))
+
+
 class ProblemPageListSchema(PageSchema):
     items = fields.List(
-        fields.Nested(ProblemPageSchema), required=True, metadata=about("Sorted by code.")
+        fields.Nested(ProblemPageSchema), required=True, metadata=about("Errors, by code.")
+    )
+    reasons = fields.List(
+        fields.Nested(ReasonPageSchema),
+        required=True,
+        metadata=about("Reasons that are no errors, by code."),
     )
