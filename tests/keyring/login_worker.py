@@ -1,6 +1,6 @@
 """One of several processes that log in to a token at the same moment; records what the token said of the PIN.
 
-Arguments: module, label, PIN file, and a directory that the processes share.
+Arguments: module, label, PIN file, the URL of the store that the processes share, and a log.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from service.domain.clock import SystemClock
 from service.domain.errors import ServiceError
 from service.keyring import Keyring, TokenConfig
+from service.store import Store
 from tests.support.faults import CKR_OK, replaced
 from tests.support.keyrings import must_sign
-from tests.support.shared import FileLatch, FileLeases
 
 CKR_PIN_INCORRECT = 0xA0
 
 
 def main() -> None:
-    module, label, pin_file, shared = sys.argv[1:]
-    directory = Path(shared)
-    log = os.open(directory / "logins", os.O_CREAT | os.O_APPEND | os.O_WRONLY)
+    module, label, pin_file, url, logins = sys.argv[1:]
+    store = Store(url)
+    log = os.open(logins, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
 
     def make(function: Callable[..., int]) -> Callable[..., int]:
         def call(*arguments: int) -> int:
@@ -39,8 +39,8 @@ def main() -> None:
 
     keyring = Keyring(
         [TokenConfig(Path(module), label, None, Path(pin_file))],
-        FileLatch(directory),
-        FileLeases(directory),
+        store.pins,
+        store.leases,
         b"secret",
         SystemClock(),
     )

@@ -124,23 +124,22 @@ def test_a_login_that_fails_for_another_reason_latches_nothing(
 
 
 def test_a_wrong_pin_is_tried_once_by_several_processes(
-    new_softhsm: Callable[[], SoftHSM], tmp_path: Path
+    new_softhsm: Callable[[], SoftHSM], postgres_store_url: str, tmp_path: Path
 ) -> None:
     softhsm = new_softhsm()
     token = softhsm.token("processes")
     wrong = tmp_path / "wrong-pin"
     wrong.write_text(WRONG)
 
-    def logins_of(pin_file: Path, shared: Path) -> tuple[list[str], list[str]]:
-        shared.mkdir()
+    def logins_of(pin_file: Path, log: Path) -> tuple[list[str], list[str]]:
         command = [sys.executable, str(WORKER), str(token.module), token.label]
-        command += [str(pin_file), str(shared)]
+        command += [str(pin_file), postgres_store_url, str(log)]
         workers = [
             subprocess.Popen(command, env=softhsm.environment, stdout=subprocess.PIPE, text=True)
             for _ in range(4)
         ]
-        said = [worker.communicate(timeout=60)[0].strip() for worker in workers]
-        return (shared / "logins").read_text().split(), said
+        said = [worker.communicate(timeout=240)[0].strip() for worker in workers]
+        return log.read_text().split(), said
 
     assert logins_of(wrong, tmp_path / "a") == (["wrong"], ["pin-refused"] * 4)
     tries, said = logins_of(token.pin_file, tmp_path / "b")
