@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from hsm import module as modules
 from service.keyring import Keyring
 from tests.support.keyrings import Keyrings
 from tests.support.softhsm import SoftHSM, TokenFixture
@@ -20,12 +21,23 @@ def keyrings() -> Iterator[Keyrings]:
 
 @pytest.fixture(scope="session")
 def token(softhsm: SoftHSM) -> TokenFixture:
-    return softhsm.token("keyring")
+    return shown(softhsm.token("keyring"))
 
 
 @pytest.fixture(scope="session")
 def other_token(softhsm: SoftHSM) -> TokenFixture:
-    return softhsm.token("keyring other")
+    return shown(softhsm.token("keyring other"))
+
+
+def shown(token: TokenFixture) -> TokenFixture:
+    """See to it that this process sees the token, whichever tests have loaded the module before.
+
+    SoftHSM shows what another process has made only after it was initialised again, which
+    whoever signs does by itself, and whoever only looks does not.
+    """
+    module = modules.load(token.module)
+    module.reinit(module.epoch)
+    return token
 
 
 @pytest.fixture

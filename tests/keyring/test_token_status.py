@@ -20,8 +20,6 @@ from tests.support.softhsm import SoftHSM, TokenFixture
 def test_a_configured_token_is_ready_and_others_are_shown_beside_it(
     keyring: Keyring, token: TokenFixture, other_token: TokenFixture
 ) -> None:
-    module = modules.load(token.module)
-    module.reinit(module.epoch)  # tokens made by another process show only now
     statuses = {status.token: status for status in keyring.status()}
     ready = statuses[token.label]
     assert (ready.state, ready.serial, ready.initialized) == ("ready", token.serial, True)
