@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -10,7 +11,7 @@ import click
 from service.cli.exits import EXITS
 from service.cli.output import as_json, emit, say, table
 from service.domain.errors import ServiceError, every_error
-from service.domain.meanings import MEANINGS, Meaning
+from service.domain.meanings import MEANINGS
 
 
 @click.command()
@@ -19,7 +20,7 @@ from service.domain.meanings import MEANINGS, Meaning
 def explain(code: str | None, *, json_wanted: bool) -> None:
     """Explain the CODE of an error or of a reason in a verdict; without one, list them all."""
     pages = {kind.code: _error(kind) for kind in every_error()}
-    pages |= {code: _reason(code, meaning) for code, meaning in MEANINGS.items()}
+    pages |= {code: {"code": code, **asdict(meaning)} for code, meaning in MEANINGS.items()}
     if code is None:
         listed = [pages[known] for known in sorted(pages)]
         if json_wanted:
@@ -51,13 +52,4 @@ def _error(kind: type[ServiceError]) -> dict[str, Any]:
         "cure": kind.cure,
         "retryable": kind.retryable,
         "exit_code": EXITS[kind],
-    }
-
-
-def _reason(code: str, meaning: Meaning) -> dict[str, Any]:
-    return {
-        "code": code,
-        "title": meaning.title,
-        "cause": meaning.cause,
-        "cure": meaning.cure,
     }

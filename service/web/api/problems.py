@@ -5,6 +5,7 @@ Whoever follows the `type` of a problem document gets HTML; tools ask for JSON b
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, Final
 
 from flask import Response, render_template, request
@@ -44,12 +45,7 @@ def _page(kind: type[ServiceError]) -> dict[str, Any]:
 
 
 def _reason(code: str, meaning: Meaning) -> dict[str, Any]:
-    return {
-        "code": code,
-        "title": meaning.title,
-        "cause": meaning.cause,
-        "cure": meaning.cure,
-    }
+    return {"code": code, **asdict(meaning)}
 
 
 def _wants_json() -> bool:
