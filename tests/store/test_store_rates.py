@@ -5,9 +5,11 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import Connection
 
 from service.domain.rates import RateLimit
 from service.store import Store
+from service.store.rates import _take
 
 SLOW = RateLimit(per_minute=1, burst=30)
 
@@ -60,3 +62,22 @@ def test_buckets_that_are_full_again_are_swept_out_by_new_ones(store: Store) -> 
         pytest.fail("old buckets stay")
     assert "slow" in rows(store)
     assert store.buckets.take("slow", SLOW, most=1).count == 0
+
+
+def test_on_postgresql_no_count_waits_for_the_disk_and_other_writes_do(
+    postgres_store_url: str,
+) -> None:
+    store = Store(postgres_store_url)
+
+    def waits(connection: Connection) -> str:
+        return str(connection.exec_driver_sql("SHOW synchronous_commit").scalar_one())
+
+    def counted(connection: Connection) -> str:
+        _take("a", SLOW, 1, connection)
+        return waits(connection)
+
+    ordinary = store._database.write(waits)
+    assert ordinary != "off"
+    assert store._database.write(counted) == "off"
+    assert store._database.write(waits) == ordinary
+    store.close()
