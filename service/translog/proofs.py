@@ -7,11 +7,16 @@ anything about any size that the tree has had.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
-from service.translog.merkle import fold
+from service.translog.errors import ProofInvalidError
+from service.translog.merkle import fold, node_hash
 
 Nodes = Callable[[int, int], bytes]
 """`nodes(level, index)`: the root over the 2**level leaves that begin at index * 2**level."""
+
+
+_STRIDE: Final = 16  # leaves below a node from where a descent may begin instead of at the root
 
 
 def subtree_root(start: int, end: int, nodes: Nodes) -> bytes:
@@ -28,34 +33,71 @@ def tree_root(size: int, nodes: Nodes) -> bytes:
     return subtree_root(0, size, nodes)
 
 
-Roots = dict[tuple[int, int], bytes]
-"""Roots over ranges of leaves, by begin and end, in one tree of one size."""
-
-
-def inclusion_proof(
-    index: int, size: int, nodes: Nodes, known: Roots | None = None
-) -> tuple[bytes, ...]:
+def inclusion_proof(index: int, size: int, nodes: Nodes) -> tuple[bytes, ...]:
     """Return PATH(index, D[size]), from the leaf's sibling up.
-
-    `known` keeps what several proofs in the same tree need: their paths meet on the way up.
 
     Raises:
         ValueError: a tree of `size` has no such leaf.
     """
     if not 0 <= index < size:
         raise ValueError(f"leaf {index} is outside a tree of {size}")
-    roots: Roots = {} if known is None else known
     path = []
     start, end = 0, size
     while end - start > 1:
         middle = start + _split(end - start)
         sibling = (middle, end) if index < middle else (start, middle)
-        root = roots.get(sibling)
-        if root is None:
-            root = roots[sibling] = subtree_root(*sibling, nodes)
-        path.append(root)
+        path.append(subtree_root(*sibling, nodes))
         start, end = (start, middle) if index < middle else (middle, end)
     return tuple(reversed(path))
+
+
+class CheckedProofs:
+    """Inclusion proofs in the tree of a known root, checked on the way down from there.
+
+    Paths of neighbours differ in their first steps only: what several share is looked up,
+    hashed and compared once. Not for use by several threads at once.
+    """
+
+    def __init__(self, size: int, root: bytes, nodes: Nodes) -> None:
+        self._size: Final = size
+        self._nodes: Final = nodes
+        # By range of leaves: the root over it, which is known to lead to `root`, and its path.
+        self._known: dict[tuple[int, int], tuple[bytes, tuple[bytes, ...]]] = {
+            (0, size): (root, ())
+        }
+
+    def __call__(self, index: int, leaf: bytes) -> tuple[bytes, ...]:
+        """Return PATH(index, D[size]) for the leaf of this hash, from its sibling up.
+
+        Raises:
+            ProofInvalidError: there is no such leaf, or the nodes do not lead to the root.
+        """
+        if not 0 <= index < self._size:
+            raise ProofInvalidError(f"leaf {index} is outside a tree of {self._size}")
+        known = self._known
+        found, path = known.get((index, index + 1)) or self._descend(index)
+        if found != leaf:
+            raise ProofInvalidError("the inclusion proof is of another leaf")
+        return path
+
+    def _descend(self, index: int) -> tuple[bytes, tuple[bytes, ...]]:
+        known = self._known
+        start, end = index & -_STRIDE, (index & -_STRIDE) + _STRIDE
+        if (start, end) not in known:
+            start, end = 0, self._size
+        root, path = known[start, end]
+        while end - start > 1:
+            middle = start + _split(end - start)
+            left, right = (start, middle), (middle, end)
+            if left not in known:
+                roots = [subtree_root(*side, self._nodes) for side in (left, right)]
+                if node_hash(*roots) != root:
+                    raise ProofInvalidError("the inclusion proof leads to another root")
+                known[left] = (roots[0], (roots[1], *path))
+                known[right] = (roots[1], (roots[0], *path))
+            start, end = left if index < middle else right
+            root, path = known[start, end]
+        return root, path
 
 
 def consistency_proof(old: int, new: int, nodes: Nodes) -> tuple[bytes, ...]:

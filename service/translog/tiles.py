@@ -19,6 +19,7 @@ TILE_HEIGHT: Final = 8
 TILE_WIDTH: Final = 1 << TILE_HEIGHT
 MAX_LEVEL: Final = 63
 MAX_ENTRY_BYTES: Final = 0xFFFF  # an entry bundle gives a length two bytes
+KEPT_TILES: Final = 32  # of a tree that grows, 40 KB each; a batch of 1,000 lies in five
 MAX_SIZE: Final = 1 << 63  # what a signed number of eight bytes counts
 
 _PATH: Final = re.compile(
@@ -131,14 +132,18 @@ def split_bundle(content: bytes, width: int) -> tuple[bytes, ...]:
     return tuple(entries)
 
 
-def pyramid(hashes: Sequence[bytes]) -> tuple[tuple[bytes, ...], ...]:
-    """Return a tile's hashes and, above them, the roots of all complete subtrees within it."""
-    rows = [tuple(hashes)]
-    while len(rows[-1]) > 1:
-        row = rows[-1]
-        pairs = list(pairwise(row))[::2]
-        rows.append(tuple(node_hash(left, right) for left, right in pairs))
-    return tuple(rows)
+class Pyramid:
+    """A tile's hashes and, above them, the roots of all complete subtrees within it."""
+
+    def __init__(self) -> None:
+        self.rows: Final[tuple[list[bytes], ...]] = tuple([] for _ in range(TILE_HEIGHT + 1))
+
+    def add(self, hashes: Sequence[bytes]) -> None:
+        """Append hashes that stand beside those that are there."""
+        self.rows[0].extend(hashes)
+        for row, above in pairwise(self.rows):
+            new = range(2 * len(above), len(row) - 1, 2)
+            above.extend(node_hash(row[at], row[at + 1]) for at in new)
 
 
 class TiledNodes:
@@ -151,14 +156,52 @@ class TiledNodes:
     def __init__(self, size: int, fetch: Callable[[Tile], Sequence[bytes]]) -> None:
         self._size = size
         self._fetch = fetch
-        self._rows: dict[tuple[int, int], tuple[tuple[bytes, ...], ...]] = {}
+        self._pyramids: dict[tuple[int, int], Pyramid] = {}
 
     def __call__(self, level: int, index: int) -> bytes:
         tile_level, height = divmod(level, TILE_HEIGHT)
         tile_index, within = divmod(index << height, TILE_WIDTH)
-        rows = self._rows.get((tile_level, tile_index))
-        if rows is None:
+        pyramid = self._pyramids.get((tile_level, tile_index))
+        if pyramid is None:
+            pyramid = self._pyramids[tile_level, tile_index] = Pyramid()
             whole = Tile(tile_level, tile_index)
-            tile = Tile(tile_level, tile_index, width_at(whole, self._size))
-            rows = self._rows[tile_level, tile_index] = pyramid(self._fetch(tile))
-        return rows[height][within >> height]
+            pyramid.add(self._fetch(Tile(tile_level, tile_index, width_at(whole, self._size))))
+        return pyramid.rows[height][within >> height]
+
+
+class GrowingNodes:
+    """The nodes of a tree that grows: what was fetched for one size serves all that follow.
+
+    A complete subtree never changes, so only hashes that are new are fetched, by `fetch(level,
+    start, count)`, and hashed. Not for use by several threads at once.
+    """
+
+    def __init__(self, fetch: Callable[[int, int, int], Sequence[bytes]]) -> None:
+        self._fetch: Final = fetch
+        self._pyramids: dict[tuple[int, int], Pyramid] = {}
+
+    def at(self, size: int) -> Callable[[int, int], bytes]:
+        """Return `service.translog.proofs.Nodes` of the tree as it was at `size`."""
+
+        def node(level: int, index: int) -> bytes:
+            tile_level, height = divmod(level, TILE_HEIGHT)
+            tile_index, within = divmod(index << height, TILE_WIDTH)
+            pyramid = self._pyramids.get((tile_level, tile_index))
+            at = within >> height
+            if pyramid is None or at >= len(pyramid.rows[height]):
+                pyramid = self._grown(Tile(tile_level, tile_index), size)
+            return pyramid.rows[height][at]
+
+        return node
+
+    def _grown(self, tile: Tile, size: int) -> Pyramid:
+        """Return the pyramid over all that the tile holds in a tree of `size`."""
+        place = (tile.level or 0, tile.index)
+        pyramid = self._pyramids.get(place)
+        if pyramid is None:
+            if len(self._pyramids) >= KEPT_TILES:
+                del self._pyramids[next(iter(self._pyramids))]
+            pyramid = self._pyramids[place] = Pyramid()
+        here = len(pyramid.rows[0])
+        pyramid.add(self._fetch(place[0], tile.start + here, width_at(tile, size) - here))
+        return pyramid

@@ -26,7 +26,8 @@ from service.operations.log.rounds import SharedRounds
 from service.store import Store
 from service.translog.checkpoints import open_checkpoint, rekor_origin
 from service.translog.logged import check_inclusion, log_id, promise_message
-from service.translog.tiles import TiledNodes
+from service.translog.proofs import CheckedProofs
+from service.translog.tiles import GrowingNodes
 from tests.support.clocks import JumpingClock
 from tests.support.logs import UnsafeSoftwareSigner, make_log, make_log_key, new_signer
 from tests.support.merkle import slow_root
@@ -131,9 +132,12 @@ def test_the_same_entry_has_the_same_proof_however_the_log_has_grown(
 def test_what_was_kept_of_another_store_is_read_anew(store: Store, log: SignatureLog) -> None:
     signatures = recorded(store, 4)
     proofs = log.proven(signatures, are_new=True)
-    kept = log.prove._trees._kept
-    for tree in kept:
-        kept[tree] = (TiledNodes(4, lambda tile: [bytes(32)] * tile.width), {})
+    trees = log.prove._trees
+    for tree_id, size in trees._kept:
+        nodes = trees._nodes[tree_id] = GrowingNodes(
+            lambda level, start, count: [bytes(32)] * count
+        )
+        trees._kept[tree_id, size] = CheckedProofs(size, bytes(32), nodes.at(size))
     assert log.proven(signatures, are_new=False) == proofs
 
 

@@ -15,7 +15,12 @@ from service.translog.merkle import (
     leaf_hash,
     root_from_inclusion,
 )
-from service.translog.proofs import Roots, consistency_proof, inclusion_proof, tree_root
+from service.translog.proofs import (
+    CheckedProofs,
+    consistency_proof,
+    inclusion_proof,
+    tree_root,
+)
 from tests.support.merkle import grew, slow_leaf, slow_path, slow_proof, slow_root
 
 ENTRIES = [f"entry {number}".encode() for number in range(600)]
@@ -86,14 +91,45 @@ def test_an_inclusion_proof_is_the_rfcs_and_leads_to_the_root(case: tuple[int, i
     assert root == slow_root(ENTRIES[:size]) == tree_root(size, node)
 
 
-@given(SIZES.flatmap(lambda n: st.tuples(st.just(n), st.lists(st.integers(0, n - 1), max_size=20))))
+SOME_OF_A_TREE = SIZES.flatmap(
+    lambda n: st.tuples(st.just(n), st.lists(st.integers(0, n - 1), max_size=20))
+)
+
+
+@given(SOME_OF_A_TREE)
 def test_proofs_that_share_what_they_have_in_common_are_those_that_share_nothing(
     case: tuple[int, list[int]],
 ) -> None:
     size, indexes = case
-    known: Roots = {}
+    proofs = CheckedProofs(size, tree_root(size, node), node)
     for index in indexes:
-        assert inclusion_proof(index, size, node, known) == inclusion_proof(index, size, node)
+        assert proofs(index, slow_leaf(ENTRIES[index])) == inclusion_proof(index, size, node)
+
+
+@given(SOME_OF_A_TREE)
+def test_a_shared_proof_is_of_no_other_leaf_than_the_one_that_is_there(
+    case: tuple[int, list[int]],
+) -> None:
+    size, indexes = case
+    proofs = CheckedProofs(size, tree_root(size, node), node)
+    for index in indexes:
+        with pytest.raises(ProofInvalidError, match="another leaf"):
+            proofs(index, slow_leaf(b"another"))
+    for index in (-1, size):
+        with pytest.raises(ProofInvalidError, match="outside"):
+            proofs(index, slow_leaf(ENTRIES[0]))
+
+
+@given(st.integers(2, 70), st.data())
+def test_nodes_that_do_not_lead_to_the_root_prove_nothing(size: int, data: st.DataObject) -> None:
+    damaged = data.draw(st.integers(0, size - 1))
+
+    def wrong(level: int, index: int) -> bytes:
+        return bytes(32) if index == damaged >> level else node(level, index)
+
+    proofs = CheckedProofs(size, tree_root(size, node), wrong)
+    with pytest.raises(ProofInvalidError, match="another root"):
+        proofs(damaged, slow_leaf(ENTRIES[damaged]))
 
 
 @given(

@@ -11,7 +11,9 @@ from service.translog.frontier import EMPTY, grow
 from service.translog.merkle import leaf_hash
 from service.translog.proofs import inclusion_proof, tree_root
 from service.translog.tiles import (
+    KEPT_TILES,
     MAX_ENTRY_BYTES,
+    GrowingNodes,
     Tile,
     TiledNodes,
     TileHash,
@@ -161,3 +163,29 @@ def test_proofs_are_made_from_tiles_each_fetched_once(size: int, data: st.DataOb
         assert list(inclusion_proof(index, size, nodes)) == slow_path(index, entries)
     assert len(tiles.asked) == len(set(tiles.asked))
     assert set(tiles.asked) <= set(tiles_of(size))
+
+
+@given(st.lists(st.integers(1, 700), min_size=1, max_size=6))
+def test_of_a_tree_that_grows_each_hash_is_fetched_once_and_old_sizes_stay(
+    sizes: list[int],
+) -> None:
+    entries = [str(number).encode() for number in range(max(sizes))]
+    tiles = Tiles(entries)
+    fetched: list[tuple[int, int]] = []
+
+    def fetch(level: int, start: int, count: int) -> list[bytes]:
+        fetched.extend((level, start + number) for number in range(count))
+        return [one.hash for one in tiles.hashes if one.level == level][start : start + count]
+
+    nodes = GrowingNodes(fetch)
+    for size in sizes:
+        assert tree_root(size, nodes.at(size)) == Tiles(entries[:size]).root
+    assert len(fetched) == len(set(fetched))
+
+
+def test_of_a_tree_that_grows_only_the_newest_tiles_are_kept() -> None:
+    size = 256 * (KEPT_TILES + 1)
+    nodes = GrowingNodes(lambda level, start, count: [bytes(32)] * count)
+    for index in range(size):
+        nodes.at(size)(0, index)
+    assert len(nodes._pyramids) == KEPT_TILES

@@ -13,9 +13,10 @@ from service.domain.log import LogProof, Placement, SignedHead, added_again
 from service.operations.joint import Joint
 from service.ports.log import LogReader
 from service.translog.errors import ProofInvalidError
-from service.translog.logged import check_inclusion, log_id
-from service.translog.proofs import Roots, inclusion_proof
-from service.translog.tiles import Tile, TiledNodes
+from service.translog.logged import log_id
+from service.translog.merkle import leaf_hash
+from service.translog.proofs import CheckedProofs
+from service.translog.tiles import GrowingNodes, Tile, TiledNodes
 
 KEPT_TREES: Final = 4  # rounds that callers are still being answered from
 
@@ -24,12 +25,16 @@ def nodes_of(reader: LogReader, tree_id: int, size: int) -> TiledNodes:
     """Return the nodes of a stored tree, as it was at `size`."""
 
     def fetch(tile: Tile) -> Sequence[bytes]:
-        found = reader.hashes(tree_id, level=tile.level or 0, start=tile.start, count=tile.width)
-        if len(found) != tile.width:
-            raise InternalError(f"the store lacks hashes of {tile.path()}")
-        return found
+        return _hashes(reader, tree_id, tile.level or 0, tile.start, tile.width)
 
     return TiledNodes(size, fetch)
+
+
+def _hashes(reader: LogReader, tree_id: int, level: int, start: int, count: int) -> Sequence[bytes]:
+    found = reader.hashes(tree_id, level=level, start=start, count=count)
+    if len(found) != count:
+        raise InternalError(f"the store lacks hashes of level {level} from {start} on")
+    return found
 
 
 class _Trees:
@@ -42,7 +47,8 @@ class _Trees:
     def __init__(self, reader: LogReader) -> None:
         self._reader: Final = reader
         self._lock = Lock()
-        self._kept: dict[tuple[int, int], tuple[TiledNodes, Roots]] = {}
+        self._nodes: dict[int, GrowingNodes] = {}
+        self._kept: dict[tuple[int, int], CheckedProofs] = {}
 
     def proof(self, placement: Placement, head: SignedHead) -> LogProof:
         with self._lock:
@@ -50,17 +56,42 @@ class _Trees:
                 return self._proof(placement, head)
             except ProofInvalidError:
                 # Kept from a store that somebody has put back meanwhile: read it anew.
+                self._nodes.clear()
                 self._kept.clear()
                 return self._proof(placement, head)
 
     def _proof(self, placement: Placement, head: SignedHead) -> LogProof:
+        # A tree that does not hold together is found here, and not by whoever gets the proof.
+        path = self._proofs(head)(placement.position, leaf_hash(placement.entry))
+        return LogProof(
+            entry=placement.entry,
+            tree_id=placement.tree_id,
+            index=placement.position,
+            tree_size=head.size,
+            root=head.root,
+            hashes=path,
+            checkpoint=head.note,
+            rekor_checkpoint=head.rekor_note or "",
+            log_id=log_id(head.public_key),
+            integrated_time=int(placement.integrated_at.timestamp()),
+            promise=placement.promise,
+        )
+
+    def _proofs(self, head: SignedHead) -> CheckedProofs:
         tree = (head.tree_id, head.size)
-        kept = self._kept.get(tree)
-        if kept is None:
+        found = self._kept.get(tree)
+        if found is None:
             if len(self._kept) >= KEPT_TREES:
                 del self._kept[next(iter(self._kept))]
-            kept = self._kept[tree] = (nodes_of(self._reader, *tree), {})
-        return _proof(placement, head, *kept)
+            nodes = self._nodes.get(head.tree_id)
+            if nodes is None:
+                # Proofs in a tree that was closed are seldom asked for.
+                self._nodes.clear()
+                nodes = self._nodes[head.tree_id] = GrowingNodes(
+                    partial(_hashes, self._reader, head.tree_id)
+                )
+            found = self._kept[tree] = CheckedProofs(head.size, head.root, nodes.at(head.size))
+        return found
 
 
 class ProveEntries:
@@ -102,22 +133,3 @@ class ProveEntries:
             found = self._prove(self._reader.placed_additions(list(second)).values())
             proofs.update((second[name], proof) for name, proof in found.items())
         return proofs
-
-
-def _proof(placement: Placement, head: SignedHead, nodes: TiledNodes, known: Roots) -> LogProof:
-    proof = LogProof(
-        entry=placement.entry,
-        tree_id=placement.tree_id,
-        index=placement.position,
-        tree_size=head.size,
-        root=head.root,
-        hashes=inclusion_proof(placement.position, head.size, nodes, known),
-        checkpoint=head.note,
-        rekor_checkpoint=head.rekor_note or "",
-        log_id=log_id(head.public_key),
-        integrated_time=int(placement.integrated_at.timestamp()),
-        promise=placement.promise,
-    )
-    # A tree that does not hold together is found here, and not by whoever gets the proof.
-    check_inclusion(proof)
-    return proof
