@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Row, Select, literal_column, select
 
 from service.domain.clock import from_millis
 from service.domain.digests import Descriptor, Digest
@@ -51,7 +51,8 @@ _CHAIN: Final = (
         certificate_chains.c.key == signatures.c.key,
         certificate_chains.c.version == signatures.c.version,
         certificate_chains.c.recorded_at <= signatures.c.created_at,
-        signatures.c.format.like("notation%"),
+        # A literal: for a LIKE whose pattern is a parameter, SQLite plans the statement each time.
+        signatures.c.format.like(literal_column("'notation%'")),
     )
     .order_by(certificate_chains.c.seq.desc())
     .limit(1)
