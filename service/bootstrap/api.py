@@ -182,6 +182,7 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
             store.journal,
             SigningCycle(store.journal, keyring, formats, renewer, steps, maintenance.may_sign),
             log,
+            clock,
         ),
         formats=formats,
         audit=store.audit,

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import copy
-from threading import Lock
+from threading import Condition, Lock
 from typing import Final, Generic, TypeVar
 
+from service.domain.clock import Clock
 from service.domain.errors import ServiceError, StoreUnavailableError
+
+GATHER_SECONDS: Final = 0.02  # callers come again within it, or only after a while
 
 S = TypeVar("S")
 R = TypeVar("R")
@@ -34,12 +37,28 @@ class Joint(Generic[S, R]):
     all that wait, and hands on to the first who came meanwhile. If a run for several fails,
     each is run alone, so that only the one at fault fails; without `apart` each of them is
     told the same, which is for runs that must not be done twice.
+
+    Callers who come again and again would split into two halves that take turns for good. With
+    a clock, a run that follows another waits for those whom that one has answered: for half as
+    long as it took, and `gather_seconds`, at most. Nobody who calls alone ever waits.
     """
 
-    def __init__(self, run: Callable[[Sequence[S]], Sequence[R]], *, apart: bool = True) -> None:
+    def __init__(
+        self,
+        run: Callable[[Sequence[S]], Sequence[R]],
+        *,
+        apart: bool = True,
+        clock: Clock | None = None,
+        gather_seconds: float = GATHER_SECONDS,
+    ) -> None:
         self._run: Final = run
         self._apart: Final = apart
+        self._clock: Final = clock
+        self._gather_seconds: Final = gather_seconds
         self._guard = Lock()
+        self._gathered = Condition(self._guard)
+        self._expected = 0  # those whom the last run answered, and who waited for its end
+        self._gather_until = 0.0
         self._is_led = False
         self._waiting: list[_Caller[S, R]] = []
 
@@ -50,6 +69,8 @@ class Joint(Generic[S, R]):
             self._waiting.append(mine)
             leads = not self._is_led
             self._is_led = True
+            if len(self._waiting) == self._expected:
+                self._gathered.notify()
         if not leads:
             mine.woken.acquire()
         if not mine.is_done:
@@ -63,16 +84,30 @@ class Joint(Generic[S, R]):
 
     def _lead(self, mine: _Caller[S, R]) -> None:
         with self._guard:
+            began = self._gather()
             taken, self._waiting = self._waiting, []
         self._serve(taken)
         for caller in taken:
             if caller is not mine:
                 caller.woken.release()
         with self._guard:
+            if self._clock is not None:
+                ended = self._clock.monotonic()
+                self._gather_until = ended + min((ended - began) / 2, self._gather_seconds)
+                self._expected = len(taken) + len(self._waiting)
             if self._waiting:
                 self._waiting[0].woken.release()
             else:
                 self._is_led = False
+
+    def _gather(self) -> float:
+        """Wait for those who are about to call; return when the run begins. Holds `_guard`."""
+        if self._clock is None:
+            return 0.0
+        left = self._gather_until - self._clock.monotonic()
+        if left > 0:
+            self._gathered.wait_for(lambda: len(self._waiting) >= self._expected, left)
+        return self._clock.monotonic()
 
     def _serve(self, callers: Sequence[_Caller[S, R]]) -> None:
         try:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from service.domain.clock import Clock
 from service.domain.errors import ServiceError
 from service.domain.outbox import Order
 from service.domain.signing import Signature
@@ -39,12 +40,14 @@ _Share = tuple[Sequence[Unit], Run]
 
 
 class SignUnits:
-    def __init__(self, journal: SigningJournal, cycle: SigningCycle, log: SignatureLog) -> None:
+    def __init__(
+        self, journal: SigningJournal, cycle: SigningCycle, log: SignatureLog, clock: Clock
+    ) -> None:
         self._journal: Final = journal
         self._cycle: Final = cycle
         self._log: Final = log
         # Not apart: nothing is signed twice because something failed.
-        self._joint: Final = Joint(self._together, apart=False)
+        self._joint: Final = Joint(self._together, apart=False, clock=clock)
 
     def __call__(self, units: Sequence[Unit], run: Run) -> Made:
         """Answer what stands with its signature, and sign the rest; with `force` everything.

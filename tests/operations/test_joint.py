@@ -9,6 +9,7 @@ import pytest
 
 from service.domain.errors import KeyNotFoundError, StoreUnavailableError
 from service.operations.joint import Joint
+from tests.support.oci import TurnedClock
 
 
 class Runs:
@@ -57,6 +58,52 @@ def test_whoever_comes_during_a_run_is_served_by_the_next_together_with_the_othe
     runs = Runs()
     assert side_by_side(runs, [1, 2, 3]) == [2, 4, 6]
     assert [sorted(run) for run in runs.seen] == [[0], [1, 2, 3]]
+
+
+def shared(
+    clock: TurnedClock, *, took: float
+) -> tuple[Runs, Joint[int, int], list[threading.Thread]]:
+    """Return what two wait for whom a third has kept waiting for so long, with all that runs."""
+    runs = Runs()
+    joint = Joint(runs, clock=clock, gather_seconds=60.0)
+    first = threading.Thread(target=joint, args=(0,))
+    first.start()
+    runs.began.wait(60)
+    others = [threading.Thread(target=joint, args=(share,)) for share in (1, 2)]
+    for other in others:
+        other.start()
+    while len(joint._waiting) < len(others):
+        assert any(other.is_alive() for other in others)
+    clock.turn(took)
+    runs.go_on.set()
+    first.join()
+    return runs, joint, others
+
+
+def test_a_run_waits_for_those_whom_the_last_one_has_answered() -> None:
+    runs, joint, others = shared(TurnedClock(), took=120.0)
+    assert joint(3) == 6
+    for other in others:
+        other.join()
+    assert [sorted(run) for run in runs.seen] == [[0], [1, 2, 3]]
+
+
+def test_a_run_waits_no_longer_for_those_who_do_not_come_again() -> None:
+    runs, _, others = shared(TurnedClock(), took=0.02)
+    for other in others:
+        other.join()
+    assert [sorted(run) for run in runs.seen] == [[0], [1, 2]]
+
+
+def test_who_calls_again_and_again_alone_waits_for_nobody() -> None:
+    clock = TurnedClock()
+
+    def run(shares: Sequence[int]) -> Sequence[int]:
+        clock.turn(120.0)
+        return shares
+
+    joint = Joint(run, clock=clock, gather_seconds=60.0)
+    assert [joint(share) for share in range(3)] == [0, 1, 2]
 
 
 def test_a_caller_alone_waits_for_nobody() -> None:
