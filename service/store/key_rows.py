@@ -189,9 +189,11 @@ def keys_from(connection: Connection, listed: Sequence[Row[Any]]) -> Sequence[Ke
 
 def versions_from(connection: Connection, found: Iterable[Row[Any]]) -> Sequence[KeyVersion]:
     listed = list(found)
+    if not listed:
+        return ()
     names = sorted({row.key for row in listed})
     locations: dict[tuple[str, int], list[Location]] = {}
-    for row in connection.execute(_LOCATIONS, {"names": names}):
+    for row in rows(connection, _LOCATIONS, {"names": names}):
         place = Location(row.token, row.serial, row.state)
         locations.setdefault((row.key, row.version), []).append(place)
     return [_version(row, locations.get((row.key, row.version), ())) for row in listed]

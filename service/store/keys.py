@@ -32,6 +32,7 @@ from service.store import key_events
 from service.store.audit import record
 from service.store.certificates import put_chain
 from service.store.database import Database
+from service.store.fast import rows
 from service.store.findings import open_finding
 from service.store.key_rows import (
     BY_NAME,
@@ -73,16 +74,18 @@ class StoredKeyCatalog:
         query = query.order_by(keys.c.name).limit(limit_of(page) + 1)
 
         def run(connection: Connection) -> Page[Key]:
-            rows = connection.execute(query).all()
-            built = dict(zip((row.name for row in rows), keys_from(connection, rows), strict=True))
-            return page_of(rows, page, lambda row: built[row.name], lambda row: str(row.name))
+            found = connection.execute(query).all()
+            built = dict(
+                zip((row.name for row in found), keys_from(connection, found), strict=True)
+            )
+            return page_of(found, page, lambda row: built[row.name], lambda row: str(row.name))
 
         return self._database.read(run)
 
     def trusted_by_purpose(self, purpose: Purpose) -> Sequence[KeyVersion]:
         def run(connection: Connection) -> Sequence[KeyVersion]:
-            rows = connection.execute(VERSIONS_FOR, {"purpose": purpose.value}).all()
-            return versions_from(connection, rows)
+            found = rows(connection, VERSIONS_FOR, {"purpose": purpose.value})
+            return versions_from(connection, found)
 
         return self._database.read(run)
 
