@@ -33,11 +33,11 @@ from tests.support.chaos import Rules
 from tests.support.faults import original
 from tests.support.memory import MemoryLeases, MemoryMeter, MemoryPINLatch, MemoryQuarantine
 from tests.support.versions import to_sign, version_of
+from tests.support.waiting import until
 
 P256 = Scheme.ECDSA_P256_SHA256
 THREADS = 4
 BATCH = 20  # more than one chunk
-PATIENCE = 60.0
 CKR = {
     "HOST_MEMORY": 0x02,
     "GENERAL_ERROR": 0x05,
@@ -87,11 +87,16 @@ class Traffic:
     def wait(self) -> float:
         """Wait until each thread gets another signature; return the seconds that took."""
         began = time.monotonic()
-        while min(self.made) <= began:
-            if time.monotonic() - began > PATIENCE:
-                raise TimeoutError(f"no signatures any more: {self.outcomes}")
-            time.sleep(0.002)
+        self._until(lambda: min(self.made) > began)
         return max(self.made) - began
+
+    def wait_for(self, outcome: str, *, times: int = 2) -> None:
+        """Wait until the threads were told so that many times more."""
+        enough = self.outcomes[outcome] + times * THREADS
+        self._until(lambda: self.outcomes[outcome] >= enough)
+
+    def _until(self, condition: Callable[[], bool]) -> None:
+        until(condition, lambda: self.outcomes, pause=0.002)
 
     def _run(self, number: int) -> None:
         turn = 0
@@ -183,9 +188,7 @@ def injected(code: int) -> Fault:
 
 def pin_locked(drill: Drill, traffic: Traffic) -> None:
     drill.rules.set("C_SignInit 0x101 1 0", f"C_Login {CKR['PIN_LOCKED']:#x} -1 0")
-    before = traffic.outcomes["pin-refused"]
-    while traffic.outcomes["pin-refused"] < before + 3 * THREADS:
-        time.sleep(0.002)
+    traffic.wait_for("pin-refused", times=3)
     drill.rules.clear()
     drill.notes["latched"] = len(drill.latch.rows)
     [pool] = traffic.keyring.pools
@@ -196,9 +199,7 @@ def pin_locked(drill: Drill, traffic: Traffic) -> None:
 def handle_of_login(traffic: Traffic) -> int:
     """Return the session that holds the login."""
     [pool] = traffic.keyring.pools
-    while (login := pool._login) is None:
-        time.sleep(0.001)
-    return int(login.anchor.handle)
+    return int(until(lambda: pool._login, pause=0.001).anchor.handle)
 
 
 def sessions_closed(drill: Drill, traffic: Traffic) -> None:
@@ -230,15 +231,13 @@ def initialised_again(drill: Drill, traffic: Traffic, *, times: int = 5, wait: b
 def session_limit(drill: Drill, traffic: Traffic) -> None:
     # The sessions that there are go, and no other is to be had.
     drill.rules.set("C_SignInit 0xb3 8 0", "C_OpenSession 0xb1 -1 0")
-    while traffic.outcomes["hsm-unavailable"] < 2 * THREADS:
-        time.sleep(0.002)
+    traffic.wait_for("hsm-unavailable")
     drill.rules.clear()
 
 
 def refused_for_good(drill: Drill, traffic: Traffic) -> None:
     drill.rules.set("C_SignInit 0x70 -1 0")
-    while traffic.outcomes["hsm-refused"] < 2 * THREADS:
-        time.sleep(0.002)
+    traffic.wait_for("hsm-refused")
     drill.rules.clear()
 
 
@@ -246,8 +245,7 @@ def wrong_signatures(drill: Drill, traffic: Traffic) -> None:
     drill.rules.set("C_Sign ! 2 0")
     traffic.wait()
     drill.rules.set("C_Sign ! -1 0")
-    while traffic.outcomes["signature-check-failed"] < 2 * THREADS:
-        time.sleep(0.002)
+    traffic.wait_for("signature-check-failed")
     drill.rules.clear()
 
 
@@ -259,9 +257,7 @@ def slow(drill: Drill, traffic: Traffic) -> None:
 
 def frozen(drill: Drill, traffic: Traffic) -> None:
     drill.rules.freeze()
-    before = traffic.outcomes["hsm-quarantined"]
-    while traffic.outcomes["hsm-quarantined"] < before + 3 * THREADS:
-        time.sleep(0.002)
+    traffic.wait_for("hsm-quarantined", times=3)
     drill.notes["quarantined"] = bool(drill.quarantine.modules)
     drill.rules.clear()
 
@@ -317,8 +313,7 @@ def token_made_anew(drill: Drill, traffic: Traffic) -> None:
 
 def _wait_for_a_new_key(traffic: Traffic) -> None:
     """The old one is really gone: nothing but a new one helps, and that needs no restart."""
-    while traffic.outcomes["key-missing-on-token"] < 2 * THREADS:
-        time.sleep(0.002)
+    traffic.wait_for("key-missing-on-token")
     traffic.version = new_version(traffic.keyring)
 
 
@@ -343,8 +338,7 @@ def pin_changed(drill: Drill, traffic: Traffic) -> None:
     traffic.wait()  # the login that there is stands
     # SoftHSM keeps what it has read of a token until then.
     initialised_again(drill, traffic, times=1, wait=False)
-    while traffic.outcomes["pin-refused"] < 2 * THREADS:
-        time.sleep(0.002)
+    traffic.wait_for("pin-refused")
     drill.notes["latched"] = len(drill.latch.rows)
     pin_file.write_text(new)
 

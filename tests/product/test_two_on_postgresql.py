@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from http.client import HTTPConnection
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -29,10 +29,7 @@ from tests.support.replicas import (
     kill_a_worker,
     two_replicas,
 )
-
-T = TypeVar("T")
-
-SETTLE_SECONDS = 120
+from tests.support.waiting import until
 
 
 @dataclass(frozen=True)
@@ -73,11 +70,8 @@ def test_two_replicas_share_keys_and_records_and_lose_no_attachment(replicas: Re
         signatures = list(pool.map(sign, range(16)))
     # Both replicas were asked for each of the eight statements: one signature stands.
     assert len(set(signatures)) == 8
-    deadline = time.monotonic() + SETTLE_SECONDS
     lists = (one.images.signature_layers, one.images.referrer_entries)
-    while min(len(listed(repository, digest)) for listed in lists) < 8:
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
+    until(lambda: min(len(listed(repository, digest)) for listed in lists) >= 8)
     assert [len(listed(repository, digest)) for listed in lists] == [8, 8]
     assert one.verdict(image)["verdict"] == two.verdict(image)["verdict"] == "verified"
     listed = two.call(
@@ -173,17 +167,17 @@ def test_a_response_that_is_lost_is_had_from_the_other_replica(replicas: Replica
         "Content-Type": "application/json",
     }
     asked.request("POST", "/v1/signatures", json.dumps(body), {**headers, **key})
-    eventually(recorded)
+    until(recorded)
     asked.close()  # nobody reads what it says
-    answer = eventually(lambda: sign(two))
-    again = eventually(lambda: sign(one))
+    answer = until(lambda: sign(two))
+    again = until(lambda: sign(one))
     assert answer.body == again.body
     made = answer.body["results"][0]["signatures"]
     assert sorted(each["id"] for each in recorded()) == sorted(each["id"] for each in made)
     assert [each["format"] for each in made] == ["cosign", "bundle"]
     # With a key of its own the same request makes more.
     key = {"Idempotency-Key": uuid.uuid4().hex}
-    eventually(lambda: sign(two))
+    until(lambda: sign(two))
     assert len(recorded()) == 4
 
 
@@ -210,14 +204,5 @@ def test_a_registry_and_workers_that_go_away_under_load_cost_no_attachment_and_d
     def attached() -> list[int]:
         return [len(listed(repository, digest)) for digest in digests for listed in lists]
 
-    eventually(lambda: min(attached()) > 0)
+    until(lambda: min(attached()) > 0)
     assert set(attached()) == {1}
-
-
-def eventually(look: Callable[[], T]) -> T:
-    """Wait until there is something, and return it."""
-    deadline = time.monotonic() + SETTLE_SECONDS
-    while not (found := look()):
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-    return found

@@ -30,9 +30,9 @@ from service.domain.public_keys import PublicKey
 from tests.support.processes import descendants
 from tests.support.product import Product, start_dev, stop_dev
 from tests.support.vendors import KitServer, kit_vendor
+from tests.support.waiting import until
 
 CALLERS = 4
-PATIENCE = 60.0
 SAMPLE_SECONDS = 0.1
 # What we promise: of the worker that waits for a frozen HSM, and of a return of the HSM.
 WORKER_SECONDS: Final = 5.0
@@ -80,10 +80,7 @@ class Load:
         return max(self.answered)
 
     def until(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not condition():
-            assert time.monotonic() < deadline, self.outcomes
-            time.sleep(0.01)
+        until(condition, lambda: self.outcomes, pause=0.01)
 
     def until_refused(self, times: int) -> None:
         """Wait until callers are refused so often more, for whatever reason they are given."""

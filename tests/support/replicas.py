@@ -23,6 +23,7 @@ from service.domain.digests import Digest
 from tests.support.logged import assert_all_logged
 from tests.support.processes import descendants
 from tests.support.product import Product, dev_environment, start_dev, stop_dev
+from tests.support.waiting import until
 
 SETTLE_SECONDS = 90
 
@@ -138,10 +139,7 @@ class Load:
         self._wait(lambda: self.refused >= wanted)
 
     def _wait(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + SETTLE_SECONDS
-        while not condition():
-            assert time.monotonic() < deadline, (len(self.finished), self.refused)
-            time.sleep(0.05)
+        until(condition, lambda: (len(self.finished), self.refused))
 
 
 def kill_a_worker(product: Product) -> None:
