@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from operator import itemgetter
 from typing import Any, Final
 
@@ -16,10 +17,11 @@ from sqlalchemy import (
     func,
     select,
 )
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from service.store.fast import raw
+from service.store.inserts import insert_into
 
 
 class BulkInsert:
@@ -48,14 +50,20 @@ class BulkInsert:
         self._stepped: Final = str(compiled)
         order = [self._columns.index(name) for name in compiled.positiontup or ()]
         self._reorder: Final = None if order == sorted(order) else itemgetter(*order)
-        arrays: list[ColumnElement[Any]] = [_array(table, name) for name in columns]
-        rows = func.unnest(*arrays).table_valued(*columns).render_derived()
-        chosen = select(*(rows.c[name] for name in columns))
-        unnesting = postgresql.insert(table).from_select(list(columns), chosen)
-        self._unnesting: Final = (
-            unnesting.on_conflict_do_nothing(index_elements=unless, index_where=unless_where)
-            if unless
-            else unnesting
+        self._table: Final = table
+        self._unless: Final = unless
+        self._unless_where: Final = unless_where
+
+    @cached_property
+    def _unnesting(self) -> Any:
+        arrays: list[ColumnElement[Any]] = [_array(self._table, name) for name in self._columns]
+        rows = func.unnest(*arrays).table_valued(*self._columns).render_derived()
+        chosen = select(*(rows.c[name] for name in self._columns))
+        unnesting = insert_into(self._table, "postgresql").from_select(self._columns, chosen)
+        if not self._unless:
+            return unnesting
+        return unnesting.on_conflict_do_nothing(
+            index_elements=self._unless, index_where=self._unless_where
         )
 
     def __call__(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from sqlalchemy import bindparam, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from service.store.database import Database
+from service.store.inserts import upsert
 from service.store.schema import cursors
 
 _POSITION: Final = select(cursors.c.position).where(cursors.c.name == bindparam("which"))
@@ -20,8 +20,7 @@ def _moving(statement: Any) -> Any:
     )
 
 
-_MOVE_SQLITE: Final = _moving(sqlite.insert(cursors))
-_MOVE_POSTGRESQL: Final = _moving(postgresql.insert(cursors))
+_MOVE: Final = upsert(cursors, _moving)
 
 
 class StoredCursors:
@@ -37,6 +36,5 @@ class StoredCursors:
         return 0 if found is None else int(found)
 
     def move(self, name: str, position: int) -> None:
-        statement = _MOVE_POSTGRESQL if self._database.is_postgresql else _MOVE_SQLITE
         values = {"name": name, "position": position}
-        self._database.write(lambda connection: connection.execute(statement, values).rowcount)
+        self._database.write(lambda c: c.execute(_MOVE(c), values).rowcount)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 from sqlalchemy import Connection, Insert, bindparam, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from service.domain.errors import LeaseLostError
 from service.ports.store import Lease
 from service.store.database import Database
+from service.store.inserts import upsert
 from service.store.schema import leases
 from service.store.sql import now_ms
 
@@ -36,8 +36,7 @@ def _acquiring(statement: Any) -> Insert:
     return taken
 
 
-_ACQUIRE_SQLITE: Final = _acquiring(sqlite.insert(leases))
-_ACQUIRE_POSTGRESQL: Final = _acquiring(postgresql.insert(leases))
+_ACQUIRE: Final = upsert(leases, _acquiring)
 _HELD: Final = (
     leases.c.name == bindparam("which"),
     leases.c.owner == bindparam("holder"),
@@ -58,10 +57,9 @@ class StoredLeases:
     def acquire(self, name: str, *, owner: str, seconds: float) -> Lease | None:
         """The same owner may take it again; the fence then moves past its earlier self."""
         values = {"name": name, "owner": owner, "millis": round(seconds * 1000)}
-        statement = _ACQUIRE_POSTGRESQL if self._database.is_postgresql else _ACQUIRE_SQLITE
 
         def run(connection: Connection) -> Lease | None:
-            fencing = connection.execute(statement, values).scalar_one_or_none()
+            fencing = connection.execute(_ACQUIRE(connection), values).scalar_one_or_none()
             return None if fencing is None else Lease(name, owner, fencing)
 
         return self._database.write(run)

@@ -9,10 +9,10 @@ from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, delete, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from service.domain.rates import RateLimit, Taken, take
 from service.store.database import Database
+from service.store.inserts import upsert
 from service.store.schema import rate_buckets
 from service.store.sql import database_now
 
@@ -30,8 +30,7 @@ def _locking(statement: Any) -> Any:
     ).returning(rate_buckets.c.full_at)
 
 
-_LOCK_SQLITE: Final = _locking(sqlite.insert(rate_buckets))
-_LOCK_POSTGRESQL: Final = _locking(postgresql.insert(rate_buckets))
+_LOCK: Final = upsert(rate_buckets, _locking)
 _SET: Final = (
     update(rate_buckets)
     .where(rate_buckets.c.name == bindparam("which"))
@@ -59,11 +58,9 @@ class StoredBuckets:
 
 
 def _take(name: str, limit: RateLimit, most: int, connection: Connection) -> Taken:
-    locking = _LOCK_SQLITE
     if connection.dialect.name == "postgresql":
         connection.execute(_NO_WAIT)
-        locking = _LOCK_POSTGRESQL
-    full_at = connection.execute(locking, {"name": name}).scalar_one()
+    full_at = connection.execute(_LOCK(connection), {"name": name}).scalar_one()
     # After the lock is held: whoever waited for it must not come with a time of before.
     now = database_now(connection) * _MICROS
     taken = take(limit, full_at=full_at, now=now, most=most)

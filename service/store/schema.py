@@ -1,5 +1,7 @@
 """The tables. Times are milliseconds since the epoch; the migrations are compared with this.
 
+Indexes over some of a table's rows are in `service.store.partial_indexes`.
+
 - `log_entries` and `audit_events` are append-only: triggers refuse UPDATE and DELETE on both
   databases. Whatever comes to be known of such a row later is written in another table.
 - `signatures` keeps its evidence: triggers refuse DELETE, and UPDATE of anything but
@@ -149,14 +151,6 @@ certificate_chains: Final = Table(
     sqlite_autoincrement=True,
 )
 IN_FORCE: Final = certificate_chains.c.in_force.is_(True)
-Index(
-    "ux_certificate_chains_in_force",
-    certificate_chains.c.key,
-    certificate_chains.c.version,
-    unique=True,
-    sqlite_where=IN_FORCE,
-    postgresql_where=IN_FORCE,
-)
 
 credentials: Final = Table(
     "credentials",
@@ -217,12 +211,6 @@ intents: Final = Table(
 )
 OPEN: Final = intents.c.state == literal_column("'open'")
 """A literal, as in `WAITING`: with a parameter no planner could use the partial index."""
-Index(
-    "ix_intents_open",
-    intents.c.statement_hash,
-    sqlite_where=OPEN,
-    postgresql_where=OPEN,
-)
 
 signatures: Final = Table(
     "signatures",
@@ -245,13 +233,6 @@ signatures: Final = Table(
     sqlite_autoincrement=True,
 )
 STANDING: Final = signatures.c.standing.is_(True)
-Index(
-    "ux_signatures_standing",
-    signatures.c.statement_hash,
-    unique=True,
-    sqlite_where=STANDING,
-    postgresql_where=STANDING,
-)
 
 log_entries: Final = Table(
     "log_entries",
@@ -307,20 +288,8 @@ outbox: Final = Table(
     sqlite_autoincrement=True,
 )
 WAITING: Final = outbox.c.state == literal_column("'waiting'")
-Index(
-    "ix_outbox_waiting",
-    outbox.c.due_at,
-    sqlite_where=WAITING,
-    postgresql_where=WAITING,
-)
 
 PARKED: Final = outbox.c.state == literal_column("'parked'")
-Index(
-    "ix_outbox_parked",
-    outbox.c.id,
-    sqlite_where=PARKED,
-    postgresql_where=PARKED,
-)
 
 attachments: Final = Table(
     "attachments",
@@ -407,8 +376,6 @@ jobs: Final = Table(
     sqlite_autoincrement=True,
 )
 OPEN_JOB: Final = jobs.c.ended_at.is_(None)
-Index("ix_jobs_due", jobs.c.due_at, sqlite_where=OPEN_JOB, postgresql_where=OPEN_JOB)
-Index("ix_jobs_open", jobs.c.credential_id, sqlite_where=OPEN_JOB, postgresql_where=OPEN_JOB)
 
 cursors: Final = Table(
     "cursors",
@@ -459,14 +426,6 @@ findings: Final = Table(
     sqlite_autoincrement=True,
 )
 STILL_OPEN: Final = findings.c.closed_at.is_(None)
-Index(
-    "ux_findings_open",
-    findings.c.code,
-    findings.c.subject,
-    unique=True,
-    sqlite_where=STILL_OPEN,
-    postgresql_where=STILL_OPEN,
-)
 
 withdrawal_lists: Final = Table(
     "withdrawal_lists",
@@ -528,13 +487,6 @@ log_trees: Final = Table(
     _one_of("log", "signatures", "audit"),
 )
 OPEN_TREE: Final = log_trees.c.closed_at.is_(None)
-Index(
-    "ux_log_trees_open",
-    log_trees.c.log,
-    unique=True,
-    sqlite_where=OPEN_TREE,
-    postgresql_where=OPEN_TREE,
-)
 
 log_leaves: Final = Table(
     "log_leaves",

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from service.domain.audit import AuditEvent
 from service.domain.clock import from_millis
 from service.domain.switches import Switch
 from service.store.audit import record
 from service.store.database import Database
+from service.store.inserts import upsert
 from service.store.schema import switches
 from service.store.sql import database_now
 
@@ -32,8 +32,7 @@ def _turning(statement: Any) -> Any:
     )
 
 
-_TURN_SQLITE: Final = _turning(sqlite.insert(switches))
-_TURN_POSTGRESQL: Final = _turning(postgresql.insert(switches))
+_TURN: Final = upsert(switches, _turning)
 
 
 class StoredSwitches:
@@ -46,15 +45,13 @@ class StoredSwitches:
         return self._database.read(lambda connection: _get(connection, name))
 
     def turn(self, name: str, *, on: bool, reason: str | None, actor: str) -> Switch:
-        statement = _TURN_POSTGRESQL if self._database.is_postgresql else _TURN_SQLITE
-
         def run(connection: Connection) -> Switch:
             known = _get(connection, name)
             if known.is_on is on:
                 return known
             now = database_now(connection)
             values = {"name": name, "is_on": on, "reason": reason, "actor": actor, "at": now}
-            connection.execute(statement, values)
+            connection.execute(_TURN(connection), values)
             action = f"{name}.{'begun' if on else 'ended'}"
             record(connection, [AuditEvent(action, actor, name, {"reason": reason})], now=now)
             return Switch(on, reason, actor, from_millis(now))

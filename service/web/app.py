@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from flask import Flask
 
@@ -32,7 +33,8 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = READ_AT_MOST
     app.config[context.PROXIES] = tuple(proxies)
     app.config["VERSION"] = version
-    app.config[DOCUMENT] = openapi.to_json(version)
+    # Made when somebody asks for it: what it takes meanwhile would stay in the worker's memory.
+    app.config[DOCUMENT] = partial(openapi.to_json, version)
     app.extensions[EXTENSION] = operations
     app.url_map.strict_slashes = False
     app.before_request(context.begin)

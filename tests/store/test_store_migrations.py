@@ -22,7 +22,8 @@ from service.operations.log import SignHeads
 from service.store import Store, migrate
 from service.store.database import Database
 from service.store.migrate import _exclusively, config, upgrade
-from service.store.schema import HEAD, metadata
+from service.store.partial_indexes import metadata
+from service.store.schema import HEAD
 from tests.support.logs import make_log_key, new_signer
 from tests.support.records import a_statement, an_intent, make_key, sign
 

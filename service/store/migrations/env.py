@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from service.store.schema import metadata
+from service.store.partial_indexes import metadata
 
 connection = context.config.attributes["connection"]
 context.configure(

@@ -45,7 +45,7 @@ _THEIRS: Final = {
 )
 def show_document(call: Call) -> Response:
     headers = {"Cache-Control": "public, max-age=60"}
-    return text(current_app.config[DOCUMENT], JSON, headers=headers)
+    return text(current_app.config[DOCUMENT](), JSON, headers=headers)
 
 
 @routes.add(
