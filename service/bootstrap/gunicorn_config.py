@@ -16,7 +16,7 @@ import service.bootstrap.api
 import service.web
 import service.worker  # noqa: F401 -- all three for the workers, as said above
 from service.bootstrap.ending import leave_at_once
-from service.bootstrap.memory import share_arenas
+from service.bootstrap.memory import LARGE_ANSWER_BYTES, give_back, share_arenas
 from service.bootstrap.settings import Settings
 from service.worker import LOOPS
 
@@ -51,6 +51,12 @@ def post_fork(server: Any, worker: Any) -> None:
     share_arenas()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def post_request(worker: Any, request: Any, environ: Any, answer: Any) -> None:
+    """Whoever has had a large answer does not leave its memory behind in the worker."""
+    if answer is not None and answer.sent >= LARGE_ANSWER_BYTES:
+        give_back()
 
 
 def worker_exit(server: Any, worker: Any) -> None:

@@ -13,6 +13,7 @@ _M_TRIM_THRESHOLD: Final = -1
 LARGE_BYTES: Final = 512 << 10  # fixed: glibc would raise it to the largest that was ever freed
 KEPT_BYTES: Final = 1 << 20  # free at the end of an arena
 ARENAS: Final = 2  # the interpreter lets one thread allocate at a time, C libraries more
+LARGE_ANSWER_BYTES: Final = 256 << 10  # to a batch of about a hundred
 
 YOUNG_OBJECTS: Final = 20_000  # made and not freed: a batch of 1,000 makes some 100,000
 
@@ -31,6 +32,18 @@ def share_arenas() -> None:
             mallopt(_M_ARENA_MAX, ARENAS)
             mallopt(_M_MMAP_THRESHOLD, LARGE_BYTES)
             mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES)
+
+
+def give_back() -> None:
+    """Return to the kernel what is free inside malloc's arenas (glibc; else nothing).
+
+    A batch of 1,000 leaves 20 to 30 MB behind between blocks that live on, where no threshold
+    reaches. Looking for it takes 2 ms.
+    """
+    if sys.platform == "linux":
+        malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if malloc_trim is not None:
+            malloc_trim(0)
 
 
 def collect_seldom() -> None:

@@ -23,7 +23,7 @@ T = TypeVar("T")
 BUSY_SECONDS: Final = 5.0  # against writers that do not know the lock file, such as a backup
 KEPT_READERS: Final = 8  # of those kept open: a gthread worker has about so many threads
 CACHED_STATEMENTS: Final = 256  # more than this package has
-WRITER_CACHE_KIB: Final = 4096  # the pages that a batch changes: else some are written twice
+WRITER_CACHE_KIB: Final = 1024  # other processes' commits empty it anyway
 READER_CACHE_KIB: Final = 256  # for each of them; what they read lies in the kernel's cache anyway
 
 

@@ -237,6 +237,9 @@ class _Session:
 
     def __init__(self, path: Path) -> None:
         self.raw = sqlite.connect(path, read_only=False)
+        # A batch changes more pages than the cache keeps: none is written before the commit,
+        # which would be to write it twice.
+        self.raw.execute("PRAGMA cache_spill = OFF")
         self._engine = sqlite.engine(lambda: self.raw)
         try:
             self.connection = self._engine.connect()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any
 
+import orjson
 from flask import Response
 
 from service.domain.errors import ServiceError
@@ -57,7 +58,8 @@ def signing_body(
 ) -> dict[str, Any]:
     failed = sum(1 for item in items if any(item.errors()))
     return {
-        "results": [_item(item, artifact) for item in items],
+        # Each is written at once: as Python's objects a thousand of them take 12 MB.
+        "results": [orjson.Fragment(orjson.dumps(_item(item, artifact))) for item in items],
         "succeeded": len(items) - failed,
         "failed": failed,
     }

@@ -241,6 +241,31 @@ def test_only_a_share_that_depends_on_nobody_joins_others() -> None:
     assert not share(count=1000).may_join_others
 
 
+def insert_much(connection: Connection) -> None:
+    """Change more pages than the writer's cache keeps."""
+    rows = [(f"{number}" + "x" * 4000,) for number in range(1000)]
+    connection.exec_driver_sql(INSERT, rows)
+
+
+def test_a_large_group_is_written_once_at_its_commit(path: Path, database: Database) -> None:
+    wal = path.with_name(path.name + "-wal")
+
+    def growth(run: Callable[[Connection], object], connection: Connection) -> int:
+        before = wal.stat().st_size
+        run(connection)
+        return wal.stat().st_size - before
+
+    # A connection like the writer's, but for that, does write before the commit.
+    stranger = sqlite.engine(lambda: connect(path, read_only=False)).connect()
+    stranger.exec_driver_sql("BEGIN IMMEDIATE")
+    assert growth(insert_much, stranger) > 0
+    stranger.exec_driver_sql("ROLLBACK")
+    stranger.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    stranger.close()
+    assert database.write(partial(growth, insert_much)) == 0
+    assert wal.stat().st_size > 0
+
+
 def filling(connection: Connection) -> None:
     """Insert more than the database may grow by."""
     pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
