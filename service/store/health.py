@@ -21,13 +21,13 @@ class StoredHealth:
 
     def check(self) -> None:
         # Asked within a write transaction: a lock that nobody lets go of is found out too.
-        found = self._database.write(_revision)
+        found = self._database.write(revision)
         if found != HEAD:
             raise StoreUnavailableError(
                 f"the database has schema {found or 'none'}, this program needs {HEAD}"
             )
 
 
-def _revision(connection: Connection) -> str | None:
+def revision(connection: Connection) -> str | None:
     found = connection.execute(_REVISION).scalars().all()
     return ", ".join(sorted(str(each) for each in found)) or None

@@ -13,6 +13,7 @@ from typing import Final
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, text
 
 from service.domain.errors import StoreUnavailableError
@@ -37,11 +38,22 @@ def upgrade(url: str) -> None:
         command.upgrade(config(connection), "head")
 
 
+def knows(schema: str) -> bool:
+    """Whether this program can bring a database of this revision to its own schema."""
+    revisions = ScriptDirectory.from_config(_config()).walk_revisions()
+    return schema in {one.revision for one in revisions}
+
+
 def config(connection: Connection) -> Config:
     """Return Alembic's configuration over a connection that is in a transaction."""
+    made = _config()
+    made.attributes["connection"] = connection
+    return made
+
+
+def _config() -> Config:
     made = Config()
     made.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    made.attributes["connection"] = connection
     return made
 
 
