@@ -32,6 +32,7 @@ from hsm.keys import KeyAttributes, NewKey, attributes_of, destroy, generate, ho
 from hsm.login import PIN, PINGate
 from hsm.mechanisms import Algorithm, Scheme
 from hsm.pool import Recovery, TokenPool
+from hsm.shown import public_keys
 from hsm.signer import sign
 from hsm.tokens import Slot, TokenAddress, TokenMechanism, mechanisms, slots
 from hsm.uri import KeyURI, URIError
@@ -78,6 +79,7 @@ __all__ = [
     "locate",
     "mechanisms",
     "probe",
+    "public_keys",
     "sign",
     "slots",
     "watch",
