@@ -53,6 +53,8 @@ class Settings:
     witnesses_file: Path | None
     hsm_call_seconds: float
     log_level: str
+    softhsm_conf: Path | None
+    """SoftHSM's own variable, SOFTHSM2_CONF: only a backup of its tokens looks at it."""
 
     def __repr__(self) -> str:
         """A database URL may hold a password, so no setting is shown."""
@@ -106,6 +108,7 @@ class Settings:
             witnesses_file=reader.path("SEALWRIGHT_WITNESSES_FILE"),
             hsm_call_seconds=reader.seconds("SEALWRIGHT_HSM_CALL_SECONDS", default=2.0, high=60.0),
             log_level=reader.choice("SEALWRIGHT_LOG_LEVEL", LOG_LEVELS, default="INFO"),
+            softhsm_conf=reader.path("SOFTHSM2_CONF"),
         )
         return settings, reader.faults
 
@@ -118,6 +121,11 @@ def name_metrics_directory(directory: Path) -> None:
 def name_roles(roles: str) -> None:
     """Give this process, and what it becomes, other roles than the environment says."""
     os.environ["SEALWRIGHT_ROLES"] = roles
+
+
+def name_softhsm_conf(file: Path) -> None:
+    """Tell SoftHSM, before it is loaded, which tokens are its own."""
+    os.environ["SOFTHSM2_CONF"] = str(file)
 
 
 class _Reader:

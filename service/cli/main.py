@@ -49,6 +49,9 @@ COMMANDS: Final = MappingProxyType(
             "service.cli.processes:worker", "Deliver attachments and do jobs (local)."
         ),
         "db": LazyCommand("service.cli.local:db", "Migrate the database (local)."),
+        "backup": LazyCommand(
+            "service.cli.backup:backup", "Back up, verify and restore store and token (local)."
+        ),
         "config": LazyCommand("service.cli.local:config", "Check the configuration (local)."),
         "doctor": LazyCommand("service.cli.local:doctor", "Find out what is wrong (local)."),
     }

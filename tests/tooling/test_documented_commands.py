@@ -7,7 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import click
@@ -21,6 +21,7 @@ from tests.support.product import Product, dev_environment
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 LOG = ROOT / "docs" / "log.md"
+OPERATIONS = ROOT / "docs" / "operations.md"
 CERTIFICATES = ROOT / "docs" / "certificates.md"
 TUTORIAL = ROOT / "docs" / "getting-started.md"
 KEYS = ROOT / "docs" / "keys.md"
@@ -312,3 +313,29 @@ def test_the_page_on_attestations_runs_as_it_is_written(product: Product, tmp_pa
     assert "verify-attestation --type TYPE" in said
     made = (tmp_path / "attest-trust" / "cosign.pub").read_text()
     assert made == product.public_key("build")
+
+
+def test_the_chapters_on_backups_run_as_they_are_written(product: Product, tmp_path: Path) -> None:
+    """On the service's machine, and then on an empty one."""
+    *kept, restore = (c for c in console(OPERATIONS) if c.startswith("sealwright backup "))
+    env = dev_environment(product)
+    new = tmp_path / "new"
+    new.mkdir()
+    conf = new / "softhsm2.conf"
+    conf.write_text(f"directories.tokendir = {new / 'tokens'}\n")
+    places = {
+        "SEALWRIGHT_STATE_DIR": str(new),
+        "SEALWRIGHT_DATABASE_URL": f"sqlite:///{new / 'sealwright.db'}",
+        "SOFTHSM2_CONF": str(conf),
+    }
+    path = 'export PATH="$PWD/.venv/bin:$PATH"'
+    typed = [path, *exports(env), *kept, *exports(places), restore, "sealwright doctor"]
+    said = run("\n".join(typed), tmp_path)
+    assert "token sealwright-dev: copied, without its PIN" in said
+    assert "sound    key release/1: signs" in said
+    assert "restored; signing is stopped until" in said
+    assert "sound  log signatures" in said
+
+
+def exports(env: Mapping[str, str]) -> list[str]:
+    return [f"export {name}={shlex.quote(value)}" for name, value in env.items()]
