@@ -29,7 +29,8 @@ from service.ports.store import Completed, SigningJournal
 class Run:
     """On whose behalf units are signed. `attach`: orders are placed for the signatures.
 
-    `promises`: where the caller attaches, what it attaches carries the log's promises.
+    `promises`: where the caller attaches, what it attaches carries the log's promises. `first` is the
+    place of its first item among those of the request, of which it may be a part.
     """
 
     credential_id: str
@@ -38,6 +39,7 @@ class Run:
     attach: bool
     force: bool
     promises: bool = False
+    first: int = 0
 
 
 def _always() -> None:
@@ -167,7 +169,7 @@ class SigningCycle:
         return Intent(
             id=new_id("int"),
             request_id=run.request_id,
-            item=unit.item,
+            item=run.first + unit.item,
             statement=unit.statement,
             statement_hash=unit.statement_hash,
             scheme=unit.scheme,

@@ -134,8 +134,12 @@ class Sign(Generic[R]):
         *,
         owner: str,
         held: IdempotentRequest | None,
+        first: int = 0,
     ) -> tuple[SignedItem, ...]:
-        """As the call, under an Idempotency-Key that the caller of this holds already, or none."""
+        """As the call, under an Idempotency-Key that the caller of this holds already, or none.
+
+        `request` may be a part of what the key is for, from its item `first` on.
+        """
         self.sign.may_sign()
         request_id = held.id if held is not None else new_id("req")
         earlier = self.replays.earlier(held, request.size)
@@ -150,6 +154,7 @@ class Sign(Generic[R]):
             request.attach,
             request.force,
             request.promises,
+            first,
         )
         return self.prepared(prepared, wanted, earlier=earlier, replayed=held is not None)
 
@@ -233,10 +238,13 @@ class Sign(Generic[R]):
         self, units: Sequence[Unit], run: Run, *, replayed: bool
     ) -> Mapping[Unit, Signature]:
         """Return what this very request has made, which counts even with `force`."""
-        if not replayed:
+        if not (replayed and units):
             return {}
-        before = self.journal.made_for_request(run.request_id)
-        places = {unit: (unit.item, unit.statement_hash) for unit in units}
+        places = {unit: (run.first + unit.item, unit.statement_hash) for unit in units}
+        items = [item for item, _ in places.values()]
+        before = self.journal.made_for_request(
+            run.request_id, items=range(min(items), max(items) + 1)
+        )
         return {unit: before[place] for unit, place in places.items() if place in before}
 
 

@@ -141,9 +141,9 @@ class RunSigningJob:
         while len(items) < len(images) and not run.must_stop():
             first = len(items)
             part = replace(request, images=images[first : first + PART])
-            # A request id of the part's own, the same in every run: what was signed is found by it.
-            own = IdempotentRequest(f"{held.id}.{first}", held.owner, held.fencing)
-            items += self.sign.run(caller, part, owner=run.owner, held=own)
+            # Under the request's own id: whoever has the key next, another run of the job or the
+            # same request sent without `Prefer`, finds what was signed by it.
+            items += self.sign.run(caller, part, owner=run.owner, held=held, first=first)
             run.advance(_progress(items, len(images)), dump_items(items))
         return tuple(items)
 

@@ -53,8 +53,10 @@ class SigningJournal(Protocol):
         """Return the signatures that stand, by statement hash."""
         ...
 
-    def made_for_request(self, request_id: str) -> Mapping[tuple[int, str], Signature]:
-        """Return what intents of this request id have led to, by (item, statement hash)."""
+    def made_for_request(
+        self, request_id: str, *, items: range
+    ) -> Mapping[tuple[int, str], Signature]:
+        """Return what intents for these items have led to, by (item, statement hash)."""
         ...
 
     def intend(self, intents: Sequence[Intent], *, owner: str, seconds: float) -> None:

@@ -115,7 +115,11 @@ _MADE: Final = (
         intents,
         (intents.c.id == signatures.c.intent_id) | (intents.c.answered_with == signatures.c.id),
     )
-    .where(intents.c.request_id == bindparam("request"))
+    .where(
+        intents.c.request_id == bindparam("request"),
+        intents.c.item >= bindparam("first"),
+        intents.c.item < bindparam("end"),
+    )
     .order_by(intents.c.seq)
 )
 
@@ -131,10 +135,11 @@ class StoredJournal:
         found = self._database.read(lambda connection: rows(connection, _STANDING, values))
         return {row.statement_hash: signature_from(row) for row in found}
 
-    def made_for_request(self, request_id: str) -> Mapping[tuple[int, str], Signature]:
-        found = self._database.read(
-            lambda connection: connection.execute(_MADE, {"request": request_id}).all()
-        )
+    def made_for_request(
+        self, request_id: str, *, items: range
+    ) -> Mapping[tuple[int, str], Signature]:
+        values = {"request": request_id, "first": items.start, "end": items.stop}
+        found = self._database.read(lambda connection: connection.execute(_MADE, values).all())
         return {(row.item, row.hash): signature_from(row) for row in found}
 
     def intend(self, intents: Sequence[Intent], *, owner: str, seconds: float) -> None:

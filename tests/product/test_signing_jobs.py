@@ -8,22 +8,26 @@ import subprocess
 import sys
 import time
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlalchemy
 
 from service.domain.callers import Credential
 from service.domain.clock import SystemClock
 from service.domain.digests import Digest
-from service.domain.jobs import JobState
+from service.domain.errors import LeaseLostError
+from service.domain.jobs import JobState, Progress
 from service.domain.keys import Purpose
 from service.domain.signing import ImageToSign, SigningRequest
-from service.operations.signing_jobs import PART, AskedForSigning
+from service.operations.sign import Sign, SignImages
+from service.operations.signing_jobs import PART, AskedForSigning, RunSigningJob
 from tests.support.leases import expire_leases
 from tests.support.product import Product
 from tests.support.registry import DockerRegistry
-from tests.support.services import BUILDER, Services, make_key
+from tests.support.services import BUILDER, REGISTRY, Services, make_key
 from tests.support.softhsm import SoftHSM
 
 SETTLE_SECONDS = 60
@@ -130,6 +134,70 @@ def test_a_job_whose_workers_are_killed_makes_everything_once(
         " WHERE CAST(body AS TEXT) LIKE '%\"signature.made\"%')",
     )
     assert counts == [(many, many, many)]
+
+
+@dataclass
+class CutOff:
+    """A run whose last word is lost: what it has signed is on record, and nobody was told."""
+
+    owner: str = "own_cut"
+
+    def advance(self, progress: Progress, notes: bytes) -> None:
+        raise LeaseLostError
+
+    def must_stop(self) -> bool:
+        return False
+
+    def is_out_of_patience(self) -> bool:
+        return False
+
+
+def sign_and_be_cut_off(sign: SignImages, request: SigningRequest) -> None:
+    owner = CutOff().owner
+    with sign.replays.holding(BUILDER, "key", body_hash="hash", owner=owner) as replay:
+        sign.run(BUILDER, request, owner=owner, held=replay.request)
+        raise LeaseLostError
+
+
+@pytest.mark.parametrize("first", ["job", "request"])
+def test_whoever_has_the_key_next_finds_what_was_signed_under_it(
+    services: Services, softhsm: SoftHSM, first: str
+) -> None:
+    token = softhsm.token(f"keys-{first}")
+    service = services(token)
+    make_key(service, token=token.label)
+    service.store.credentials.create(
+        Credential(BUILDER, "hash", SystemClock().now()), actor="test", only_if_no_admin=False
+    )
+    images = tuple(
+        ImageToSign(f"{REGISTRY}/cut@{Digest.of(str(n).encode())}") for n in range(PART + 5)
+    )
+    request = SigningRequest(images, key="release", formats=("cosign",), attach=False, force=True)
+    asked = AskedForSigning(request, any_failure_fails=False)
+    sign = service.operations.sign
+    assert isinstance(sign, Sign)
+    if first == "job":
+        jobs = service.operations.signing_jobs
+        job = jobs.submit(BUILDER, asked, idempotency_key="key", body_hash="hash")
+        run_job = RunSigningJob(sign, sign.replays, service.store.outbox)
+        with pytest.raises(LeaseLostError):
+            run_job(job, BUILDER, CutOff())
+        made = PART
+    else:
+        with pytest.raises(LeaseLostError):
+            sign_and_be_cut_off(sign, request)
+        made = len(images)
+    counted = "SELECT count(*) FROM signatures"
+    assert query(services.database_url, counted) == [(made,)]
+    if first == "job":
+        items = sign(BUILDER, request, idempotency_key="key", body_hash="hash")
+    else:
+        jobs = service.operations.signing_jobs
+        job = jobs.submit(BUILDER, asked, idempotency_key="key", body_hash="hash")
+        assert service.jobs.run_once(owner="own_next", stopping=lambda: False)
+        items = jobs.show(BUILDER, job.id).items or ()
+    assert len({one.id for item in items for one in item.signatures}) == len(images)
+    assert query(services.database_url, counted) == [(len(images),)]
 
 
 def run_worker(environment: dict[str, str]) -> int:

@@ -201,7 +201,7 @@ def test_of_two_equal_statements_in_one_call_the_first_wins(store: Store, *, for
     first, second = sign(store, one, two, force=force)
     assert first.signature is not None
     assert second.signature == first.signature
-    assert store.journal.made_for_request("req_1") == {
+    assert store.journal.made_for_request("req_1", items=range(10)) == {
         (0, one.statement_hash): first.signature,
         (1, two.statement_hash): first.signature,
     }
@@ -212,8 +212,10 @@ def test_a_request_finds_what_it_has_made_even_after_another_replaced_it(store: 
     (first,) = sign(store, an_intent())
     sign(store, an_intent(request_id="req_2"), owner="own_2", force=True)
     statement = a_statement().hash()
-    assert store.journal.made_for_request("req_1") == {(0, statement): first.signature}
-    assert store.journal.made_for_request("req_3") == {}
+    assert store.journal.made_for_request("req_1", items=range(10)) == {
+        (0, statement): first.signature
+    }
+    assert store.journal.made_for_request("req_3", items=range(10)) == {}
 
 
 def test_what_failed_leads_to_nothing(store: Store) -> None:
@@ -223,7 +225,7 @@ def test_what_failed_leads_to_nothing(store: Store) -> None:
     assert intent_states(store)[intent.id] == ("open", None)
     store.journal.abandon([intent.id], owner="own", reason="hsm-unavailable")
     assert intent_states(store)[intent.id] == ("abandoned", "hsm-unavailable")
-    assert store.journal.made_for_request("req_1") == {}
+    assert store.journal.made_for_request("req_1", items=range(10)) == {}
     assert store.journal.unknown_outcomes(ANY, FIRST).items == ()
 
 
