@@ -134,6 +134,7 @@ def test_a_database_that_is_restarted_and_fails_over_under_load_loses_neither_re
         load.wait_for(5)
         pair.restart(IMMEDIATE)
         load.wait_for(5)
+        pair.wait_until_synchronous()
         pair.fail_over()
         load.wait_for(5)
         # What was held is held still, by whom it was.

@@ -37,12 +37,19 @@ class PostgresPair:
         self.primary.execute("SELECT pg_reload_conf()")
         self.wait_until_synchronous()
 
+    def separate(self) -> None:
+        """Let the primary go on without the standby, which gets nothing any more."""
+        self.standby.execute("ALTER SYSTEM SET primary_conninfo = 'host=/nowhere'")
+        self.standby.execute("SELECT pg_reload_conf()")
+        self.primary.wait_for("NOT EXISTS (SELECT FROM pg_stat_replication)")
+        self.primary.execute("ALTER SYSTEM RESET synchronous_standby_names")
+        self.primary.execute("SELECT pg_reload_conf()")
+
     def wait_until_synchronous(self) -> None:
         self.primary.wait_for("'sync' IN (SELECT sync_state FROM pg_stat_replication)")
 
     def fail_over(self) -> None:
         """Lose the primary at once, and promote the standby."""
-        self.wait_until_synchronous()
         self.primary.kill()
         self.primary, self.standby = self.standby, self.primary
         self.primary.execute("SELECT pg_promote()")

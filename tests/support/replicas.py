@@ -96,12 +96,16 @@ class Load:
         assert not any(thread.is_alive() for thread in threads), "a request never ended well"
 
     def _call(self, number: int) -> None:
-        while not self._enough.is_set():
-            with self._lock:
-                digest = next(self._digests, None)
-            if digest is None:
-                return
+        while not self._enough.is_set() and self.sign_one(number):
+            pass
+
+    def sign_one(self, number: int) -> bool:
+        """Sign the next image, if there is one, and ask another replica first for another number."""
+        with self._lock:
+            digest = next(self._digests, None)
+        if digest is not None:
             self._until_done(f"{self.replicas[0].registry}/{self.repository}@{digest}", number)
+        return digest is not None
 
     def _until_done(self, image: str, number: int) -> None:
         body = {"images": [{"reference": image}], "attach": self.images is not None, "force": True}
