@@ -323,7 +323,7 @@ def build(settings: Settings, *, observer: StepObserver | None = None) -> Servic
     chores = Chores(
         [
             Chore("approvals", APPROVALS_SECONDS, operations.approvals.sweep),
-            Chore("logs", LOGS_SECONDS, TendLogs(store.log_writer, log.extend)),
+            Chore("logs", LOGS_SECONDS, TendLogs(store.log_writer, log.extend, log.guard)),
             Chore("witnesses", WITNESSES_SECONDS, build_witnessing(settings, store, clock)),
             Chore(
                 "published",

@@ -21,7 +21,7 @@ from service.domain.keys import Scheme
 from service.domain.log import LogName, LogProof
 from service.domain.public_keys import public_key
 from service.domain.signing import Signature
-from service.operations.log import RederiveLogs, SignatureLog
+from service.operations.log import RederiveLogs, SignatureLog, TendLogs
 from service.operations.log.rounds import SharedRounds
 from service.store import Store
 from service.translog.checkpoints import open_checkpoint, rekor_origin
@@ -458,6 +458,9 @@ def test_a_store_that_was_put_back_signs_nothing_more(
     store = Store(sqlite_store_url)
     log = make_log(store, signer, tmp_path / "outside")
     log.proven(recorded(store, 4, "lost"), are_new=True)
+    # Another machine has signed nothing yet, but looks now and then.
+    idle = make_log(store, signer, tmp_path / "idle")
+    TendLogs(store.log_writer, idle.extend, idle.guard)()
     store.close()
     for name in backup_names(path):
         (path.parent / name).unlink()
@@ -465,13 +468,16 @@ def test_a_store_that_was_put_back_signs_nothing_more(
         (path.parent / name).write_bytes(content)
     seen = len(signer.seen)
     store = Store(sqlite_store_url)
-    log = make_log(store, signer, tmp_path / "outside")
-    for count, name in ((1, "few"), (9, "many")):
-        for result in log.proven(recorded(store, count, name), are_new=True):
-            assert isinstance(result, LogRolledBackError), result
-    with pytest.raises(LogRolledBackError):
-        log.require()
+    for directory in ("outside", "idle"):
+        log = make_log(store, signer, tmp_path / directory)
+        for count, name in ((1, "few"), (9, "many")):
+            for result in log.proven(recorded(store, count, directory + name), are_new=True):
+                assert isinstance(result, LogRolledBackError), result
+        with pytest.raises(LogRolledBackError):
+            log.require()
     assert len(signer.seen) == seen
+    # A machine that knows nothing of what was published cannot tell.
+    make_log(store, signer, tmp_path / "new").require()
     store.close()
 
 

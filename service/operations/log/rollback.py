@@ -66,6 +66,16 @@ class RollbackGuard:
             return tree.root
         return tree_root(size, nodes_of(self._reader, tree.id, size))
 
+    def follow(self, log: LogName) -> None:
+        """Keep what others have published, lest a machine that was idle should take over as of then.
+
+        Raises as `check`, and keeps nothing of a store that does not contain what was kept.
+        """
+        self.check(log)
+        head = self._reader.newest(log)
+        if head is not None:
+            self.keep(log, head)
+
     def keep(self, log: LogName, head: SignedHead) -> None:
         """Keep a head that is about to be published. Raises LogUnavailableError."""
         self._keeper.keep(log, head.note)

@@ -9,6 +9,7 @@ from typing import Final
 from service.domain.errors import LogRolledBackError, LogUnavailableError
 from service.domain.log import LogName
 from service.operations.log.extend import ExtendLog
+from service.operations.log.rollback import RollbackGuard
 from service.ports.log import LogWriter
 
 log = logging.getLogger(__name__)
@@ -22,16 +23,20 @@ class TendLogs:
 
     writer: LogWriter
     extend: ExtendLog
+    guard: RollbackGuard
 
     def __call__(self) -> None:
-        """Extend each log that is behind. Raises StoreUnavailableError."""
+        """Extend each log that is behind, and keep its newest checkpoint, whoever has published it.
+
+        Raises StoreUnavailableError.
+        """
         for name in LogName:
-            if not self.writer.is_behind(name):
-                continue
             try:
-                self.extend(name, seconds=TEND_SECONDS)
+                if self.writer.is_behind(name):
+                    self.extend(name, seconds=TEND_SECONDS)
+                self.guard.follow(name)
             except (LogUnavailableError, LogRolledBackError) as error:
                 log.warning(
-                    "log not extended",
+                    "log not tended",
                     extra={"log": name.value, "code": error.code, "detail": str(error)},
                 )
