@@ -14,7 +14,7 @@ a key suspended) is undone, and comes first.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,30 +86,31 @@ def restore_backup(directory: Path, knowledge: Knowledge) -> Restored:
     manifest, checks = look_at_files(directory)
     if manifest is None or is_wrong(checks):
         return Restored(checks)
-    url = settings.database_url
     tokens = _place_for_tokens(settings, manifest)
-    if is_postgresql(url) is not (manifest.store == manifests.STORES[1]):
-        raise BackupRefusedError(f"{manifest.store} does not fit the database of the settings")
-    if not is_empty(url):
-        raise BackupRefusedError("the database is not empty")
+    url = _place_for_store(settings, manifest)
     keeper = CheckpointFiles(settings.checkpoints_dir)
     newer = _newer(manifest, keeper, knowledge)
-    for at in manifest.logs:
-        for note in (at.note, *newer[at.log]):
-            keeper.keep(at.log, note)
-    with put_aside(directory / manifest.store, url) as aside, closing(Store(aside)) as store:
-        checks += check_store(aside, directory, manifest)
-        checks += _contradictions(store, manifest, newer)
-        if is_wrong(checks):
-            if aside == url:
-                checks.append(Check("database", Outcome.NOTE, "it has been loaded: drop it"))
-            return Restored(checks)
-        missing = _hold_back(store, manifest, keeper, knowledge.ended)
-        store.close()
-        if tokens is not None:
-            copy_tokens(directory / manifests.TOKENS, tokens)
-            sync_directories(tokens)
-        put_in_place(aside, url)
+    with ExitStack() as undo:
+        for at in manifest.logs:
+            if keeper.newest(at.log) is None:
+                # Should this attempt fail, then what it was told is not known to the next.
+                undo.callback(keeper.set_aside, at.log)
+            for note in (at.note, *newer[at.log]):
+                keeper.keep(at.log, note)
+        with put_aside(directory / manifest.store, url) as aside, closing(Store(aside)) as store:
+            checks += check_store(aside, directory, manifest)
+            checks += _contradictions(store, manifest, newer)
+            if is_wrong(checks):
+                if aside == url:
+                    checks.append(Check("database", Outcome.NOTE, "it has been loaded: drop it"))
+                return Restored(checks)
+            missing = _hold_back(store, manifest, keeper, knowledge.ended)
+            store.close()
+            if tokens is not None:
+                copy_tokens(directory / manifests.TOKENS, tokens)
+                sync_directories(tokens)
+            put_in_place(aside, url)
+        undo.pop_all()
     return Restored(checks, missing)
 
 
@@ -120,6 +121,15 @@ def _place_for_tokens(settings: Settings, manifest: Manifest) -> Path | None:
     if place.exists() and any(place.iterdir()):
         raise BackupRefusedError(f"the token directory {place} is not empty")
     return place
+
+
+def _place_for_store(settings: Settings, manifest: Manifest) -> str:
+    url = settings.database_url
+    if is_postgresql(url) is not (manifest.store == manifests.STORES[1]):
+        raise BackupRefusedError(f"{manifest.store} does not fit the database of the settings")
+    if not is_empty(url):
+        raise BackupRefusedError("the database is not empty")
+    return url
 
 
 def _newer(

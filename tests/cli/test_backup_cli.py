@@ -331,6 +331,23 @@ def test_nobody_gets_a_log_of_whose_last_hour_nothing_is_said(
         ]
 
 
+def test_what_an_attempt_was_told_that_failed_is_not_known_to_the_next(
+    service: Service, backup: Path, machine: Path
+) -> None:
+    whole = {path: path.read_bytes() for path in backup.glob("tokens/*/*.object")}
+    manifest = (backup / "manifest.json").read_bytes()
+    drop_keys(backup)
+    reseal(backup)
+    failed = service("restore", str(backup), *ENDS)
+    assert (failed.code, "NOT restored" in failed.err) == (1, True)
+    assert not (machine / "tokens").exists()
+    for path, content in whole.items():
+        path.write_bytes(content)
+    (backup / "manifest.json").write_bytes(manifest)
+    assert "after the backup by: signatures, audit" in service("restore", str(backup)).err
+    assert service("restore", str(backup), *ENDS).code == 0
+
+
 def test_what_was_published_since_is_named_by_its_positions(
     service: Service, backup: Path, machine: Path
 ) -> None:
