@@ -8,22 +8,38 @@ from service.bootstrap.settings import Settings
 from service.bootstrap.timestamps import timestamp_config
 from service.domain.callers import Credential
 from service.domain.clock import SystemClock
-from service.domain.errors import ConfigurationError
+from service.domain.errors import ConfigurationError, SchemaUnsupportedError
 from service.operations.credentials import make_first_admin
 from service.store import Store
+from service.store.health import SchemaState
 from service.store.migrate import upgrade
 from service.witnesses import load_witnesses
 
 
-def upgrade_database() -> None:
-    """Bring the store's schema to this version.
+def upgrade_database() -> SchemaState:
+    """Bring the store's schema to this version, unless it is a newer one that will do.
+
+    Raises:
+        ConfigurationError, SchemaUnsupportedError, StoreUnavailableError.
+    """
+    settings = Settings.from_environment(need_token=False)
+    settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return upgrade(settings.database_url)
+
+
+def schema_of_database() -> SchemaState:
+    """Return the schema that the store has; none where it was never migrated.
 
     Raises:
         ConfigurationError, StoreUnavailableError.
     """
-    settings = Settings.from_environment(need_token=False)
-    settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    upgrade(settings.database_url)
+    store = Store(Settings.from_environment(need_token=False).database_url)
+    try:
+        return store.health.schema()
+    except SchemaUnsupportedError:
+        return SchemaState(None, None)
+    finally:
+        store.close()
 
 
 def check_configuration() -> list[str]:

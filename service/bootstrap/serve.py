@@ -7,7 +7,7 @@ import sys
 from typing import NoReturn
 
 from service.bootstrap.settings import Settings, name_roles
-from service.bootstrap.worker import checked_files
+from service.bootstrap.worker import checked_files, checked_schema
 from service.domain.errors import ConfigurationError
 from service.metrics import wipe
 
@@ -17,11 +17,13 @@ def run(roles: str | None) -> NoReturn:
 
     Raises:
         ConfigurationError: a setting, or a file that it names, is wrong.
+        SchemaUnsupportedError: this program does not work with the database's schema.
     """
     if roles is not None:
         name_roles(roles)
     settings = Settings.from_environment()
     checked_files(settings)
+    checked_schema(settings)
     try:
         wipe(settings.metrics_dir)
     except OSError as error:

@@ -13,7 +13,9 @@ from service.bootstrap.memory import share_arenas
 from service.bootstrap.policy_file import read_policy
 from service.bootstrap.settings import Settings, name_roles
 from service.bootstrap.timestamps import timestamp_config
+from service.domain.errors import SchemaUnsupportedError, StoreUnavailableError
 from service.domain.serving import ServerRole
+from service.store import Store
 from service.web.logs import configure
 from service.witnesses import load_witnesses
 from service.worker import DRAIN_SECONDS, run_jobs, run_loop
@@ -25,6 +27,7 @@ def run() -> None:
     name_roles(ServerRole.WORKER)
     settings = Settings.from_environment()
     checked_files(settings)
+    checked_schema(settings)
     share_arenas()
     configure(sys.stderr, level=settings.log_level)
     stop = Event()
@@ -57,3 +60,21 @@ def checked_files(settings: Settings) -> None:
         load_witnesses(settings.witnesses_file)
     registry_book(settings)
     timestamp_config(settings)
+
+
+def checked_schema(settings: Settings) -> None:
+    """Look at the database's schema; one that does not answer now may do so later.
+
+    Raises:
+        ConfigurationError
+        SchemaUnsupportedError: this program does not work with it.
+    """
+    store = Store(settings.database_url)
+    try:
+        store.health.schema().require_support()
+    except SchemaUnsupportedError:
+        raise
+    except StoreUnavailableError:
+        return
+    finally:
+        store.close()

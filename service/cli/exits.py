@@ -82,6 +82,7 @@ EXITS: Final = MappingProxyType(
         errors.SSHKeyMissingError: Exit.USAGE,
         errors.NothingToLoosenError: Exit.USAGE,
         errors.StoreUnavailableError: Exit.UNAVAILABLE,
+        errors.SchemaUnsupportedError: Exit.UNAVAILABLE,
         errors.RateLimitedError: Exit.UNAVAILABLE,
         errors.LogUnavailableError: Exit.UNAVAILABLE,
         errors.LogRolledBackError: Exit.UNAVAILABLE,

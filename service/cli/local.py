@@ -10,16 +10,46 @@ from service.cli.output import as_json, emit, finish, say
 
 @click.group()
 def db() -> None:
-    """Migrate the database (local)."""
+    """Migrate the database, or show its schema (local)."""
 
 
 @db.command()
 def upgrade() -> None:
-    """Bring the database's schema to this version."""
+    """Bring the database's schema to this version, beside replicas that serve."""
     from service.bootstrap.local import upgrade_database  # noqa: PLC0415 - pays for the store
 
-    upgrade_database()
-    say("the database has the schema of this version")
+    state = upgrade_database()
+    if state.is_newer:
+        say(f"the database has a newer schema, {state.revision}, and this version works with it")
+    else:
+        say(f"the database has the schema of this version, {state.revision}")
+
+
+@db.command()
+@as_json
+def status(*, json_wanted: bool) -> None:
+    """Show the database's schema, and whether this version works with it."""
+    from service.bootstrap.local import schema_of_database  # noqa: PLC0415 - pays for the store
+
+    state = schema_of_database()
+    if json_wanted:
+        emit(
+            {
+                "schema": state.revision,
+                "oldest_program": state.oldest_program,
+                "program": state.program,
+                "works": state.is_supported,
+            }
+        )
+    else:
+        say(
+            f"schema {state.revision or 'none'}, for programs since "
+            f"{state.oldest_program or 'none'}; this program is of {state.program}"
+        )
+        if not state.is_supported:
+            cure = "run a newer version" if state.is_newer else "sealwright db upgrade"
+            say(f"they do not work together: {cure}")
+    finish(Exit.DONE if state.is_supported else Exit.UNAVAILABLE)
 
 
 @click.group()

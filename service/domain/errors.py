@@ -709,6 +709,20 @@ class StoreUnavailableError(ServiceError):
     retryable = True
 
 
+class SchemaUnsupportedError(StoreUnavailableError):
+    code = "schema-unsupported"
+    title = "The database has a schema with which this program does not work"
+    cause = (
+        "The database is not migrated, or not far enough, or so far that only newer programs "
+        "work with it (`sealwright db status`)."
+    )
+    cure = (
+        "Where the schema is the older one, `sealwright db upgrade`. Where it is the newer one, "
+        "run the version that migrated it, or any since the one that `db status` names: a schema "
+        "never goes back (docs/operations.md, Roll back)."
+    )
+
+
 class LogUnavailableError(ServiceError):
     code = "log-unavailable"
     title = "The transparency log cannot be extended"

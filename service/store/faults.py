@@ -15,11 +15,12 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from service.domain.errors import StoreUnavailableError
+from service.domain.errors import SchemaUnsupportedError, StoreUnavailableError
 
 RETRY_SECONDS: Final = 1.0  # a restart or a failover takes about so long
 _NOT_MIGRATED: Final = frozenset({"42P01", "42703", "3F000"})  # undefined table, column, schema
 _READ_ONLY: Final = "25006"  # read-only SQL transaction
+_LOCKED: Final = frozenset({"55P03", "40P01"})  # lock not available, deadlock
 _TRANSIENT: Final = frozenset({"40001", "40P01"})  # serialization failure, deadlock
 
 DATABASE_ERRORS: Final = (DBAPIError, PoolTimeoutError, sqlite3.Error, OSError)
@@ -36,6 +37,11 @@ def sqlstate(error: BaseException) -> str | None:
 def is_transient(error: BaseException) -> bool:
     """Whether the same transaction, run again at once, may well succeed."""
     return sqlstate(error) in _TRANSIENT
+
+
+def is_locked_out(error: BaseException | None) -> bool:
+    """Whether others held what was wanted for too long."""
+    return error is not None and sqlstate(error) in _LOCKED
 
 
 def is_disconnect(error: BaseException) -> bool:
@@ -69,7 +75,7 @@ def _told(error: BaseException) -> StoreUnavailableError | None:
     if isinstance(error, (IntegrityError, DataError, sqlite3.IntegrityError)):
         return None
     if is_not_migrated(error):
-        return StoreUnavailableError("the database is not migrated", retry_after=RETRY_SECONDS)
+        return SchemaUnsupportedError("the database is not migrated", retry_after=RETRY_SECONDS)
     if isinstance(error, (ProgrammingError, sqlite3.ProgrammingError)):
         return None
     kinds = (DatabaseError, InterfaceError, PoolTimeoutError, sqlite3.Error, OSError)

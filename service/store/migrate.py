@@ -6,6 +6,7 @@ Only this module imports Alembic: a worker that serves requests does without it.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,29 +14,59 @@ from typing import Final
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, text
 
 from service.domain.errors import StoreUnavailableError
 from service.store import postgresql, sqlite
-from service.store.faults import DATABASE_ERRORS
+from service.store.faults import DATABASE_ERRORS, is_locked_out
+from service.store.health import SchemaState, schema_state
+from service.store.schema import OLDEST_PROGRAM, schema_programs
 from service.store.urls import parse_url, sqlite_path
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
+LOCK_SECONDS: Final = 2  # others that want the table queue behind a migration that waits for it
+LOCKED_OUT: Final = 15  # times; a backup holds every table for as long as it takes
+PAUSE_SECONDS: Final = 1.0
 _LOCK: Final = text("SELECT pg_advisory_xact_lock(7237123641839)")  # any number, always the same
 
 
-def upgrade(url: str) -> None:
+def upgrade(url: str) -> SchemaState:
     """Make the database if it is a file that does not exist, and migrate it, all or nothing.
 
-    Several processes may do so at once: one works, the others wait and find it done.
+    Several processes may do so at once: one works, the others wait and find it done. A database
+    that a newer program has migrated is left as it is, where this program works with it.
+
+    Returns the state after it.
 
     Raises:
         ConfigurationError: the URL cannot be used.
-        StoreUnavailableError: the database does not answer or cannot be written.
+        SchemaUnsupportedError: a newer program has migrated it, beyond this one.
+        StoreUnavailableError: the database does not answer, cannot be written, or others did not
+            let go of a table.
     """
+    for _ in range(LOCKED_OUT - 1):
+        try:
+            return _upgrade(url)
+        except StoreUnavailableError as error:
+            if not is_locked_out(error.__cause__):
+                raise
+            time.sleep(PAUSE_SECONDS)
+    return _upgrade(url)
+
+
+def _upgrade(url: str) -> SchemaState:
     with _exclusively(url) as connection:
+        if MigrationContext.configure(connection).get_current_heads():
+            state = schema_state(connection)
+            if state.is_newer:
+                state.require_support()
+                return state
         command.upgrade(config(connection), "head")
+        connection.execute(schema_programs.delete())
+        connection.execute(schema_programs.insert(), {"oldest": OLDEST_PROGRAM})
+        return schema_state(connection)
 
 
 def knows(schema: str) -> bool:
@@ -77,6 +108,7 @@ def _on_postgresql(url: URL) -> Iterator[Connection]:
     try:
         with engine.begin() as connection:
             connection.execute(_LOCK)
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
             yield connection
     finally:
         engine.dispose()

@@ -42,8 +42,12 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "r0015"
+HEAD: Final = "r0016"
 """The revision that this schema is; a test compares it with the newest migration."""
+
+OLDEST_PROGRAM: Final = "r0016"
+"""The oldest program, named by its HEAD, that works with this schema: never one that the release
+before is older than. A test holds every migration since then to adding only."""
 
 metadata: Final = MetaData(
     naming_convention={
@@ -624,6 +628,13 @@ openpgp_certifications: Final = Table(
     _number("created_at"),
     ForeignKeyConstraint(["key", "version"], ["key_versions.key", "key_versions.version"]),
 )
+
+schema_programs: Final = Table(
+    "schema_programs",
+    metadata,
+    Column("oldest", Text, primary_key=True),
+)
+"""One row: the OLDEST_PROGRAM of the program that migrated last, for those that are older."""
 
 quarantines: Final = Table(
     "quarantines",

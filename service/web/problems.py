@@ -91,6 +91,7 @@ STATUS: Final = MappingProxyType(
         errors.SSHKeyMissingError: HTTPStatus.UNPROCESSABLE_ENTITY,
         errors.NothingToLoosenError: HTTPStatus.CONFLICT,
         errors.StoreUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+        errors.SchemaUnsupportedError: HTTPStatus.SERVICE_UNAVAILABLE,
         errors.RateLimitedError: HTTPStatus.TOO_MANY_REQUESTS,
         errors.LogUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
         errors.LogRolledBackError: HTTPStatus.SERVICE_UNAVAILABLE,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import stat
 import threading
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic import command
@@ -15,15 +17,16 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
 
-from service.domain.errors import PublicKeyTakenError, StoreUnavailableError
+from service.domain.errors import PublicKeyTakenError, SchemaUnsupportedError, StoreUnavailableError
 from service.domain.keys import Algorithm, Attributes, GeneratedKey, Location
 from service.domain.log import AdditionKind, LogName, Promise
 from service.operations.log import SignHeads
-from service.store import Store, migrate
+from service.store import Store, migrate, postgresql
 from service.store.database import Database
 from service.store.migrate import _exclusively, config, upgrade
 from service.store.partial_indexes import metadata
-from service.store.schema import HEAD
+from service.store.schema import HEAD, OLDEST_PROGRAM
+from service.store.urls import parse_url
 from tests.support.logs import make_log_key, new_signer
 from tests.support.records import a_statement, an_intent, make_key, sign
 
@@ -106,9 +109,8 @@ def test_several_upgrades_at_once_end_well(empty_url: str) -> None:
     for thread in threads:
         thread.join()
     assert failures == []
-    store = Store(empty_url)
-    store.health.check()
-    store.close()
+    with closing(Store(empty_url)) as store:
+        store.health.check()
 
 
 def test_an_upgrade_that_fails_leaves_nothing_behind(empty_url: str) -> None:
@@ -127,18 +129,155 @@ def test_an_upgrade_that_fails_leaves_nothing_behind(empty_url: str) -> None:
 
 def test_health_tells_a_database_that_is_not_migrated(postgres_url: str) -> None:
     store = Store(postgres_url)
-    with pytest.raises(StoreUnavailableError, match="not migrated"):
-        store.health.check()
+    for ask in (store.health.check, store.health.schema):
+        with pytest.raises(SchemaUnsupportedError, match="not migrated"):
+            ask()
     upgrade(postgres_url)
     store.health.check()
+    assert store.health.schema().revision == HEAD
     store.close()
 
 
-def test_health_tells_a_schema_of_another_program(store_url: str, store: Store) -> None:
+def migrated_by_another(url: str, revision: str, oldest_program: str) -> None:
+    run(url, f"UPDATE alembic_version SET version_num = '{revision}'")
+    run(url, f"UPDATE schema_programs SET oldest = '{oldest_program}'")
+
+
+def test_a_newer_schema_is_taken_where_it_names_this_program_and_left_as_it_is(
+    store_url: str, store: Store
+) -> None:
+    migrated_by_another(store_url, "r9999", HEAD)
     store.health.check()
-    run(store_url, "UPDATE alembic_version SET version_num = 'r9999'")
-    with pytest.raises(StoreUnavailableError, match="r9999"):
+    state = upgrade(store_url)
+    assert (state.revision, state.oldest_program, state.is_newer) == ("r9999", HEAD, True)
+    make_key(store)
+    assert store.health.schema() == state
+
+
+@pytest.mark.parametrize(
+    ("revision", "oldest", "told"),
+    [
+        ("r9999", "r9998", "needs a program of r9998 or newer; this one is of " + HEAD),
+        ("r0001", HEAD, f"has schema r0001, this program needs {HEAD}"),
+        ("another", HEAD, f"has schema another, this program needs {HEAD}"),
+        ("r9999", "another", "needs a program of another or newer"),
+    ],
+)
+def test_a_schema_with_which_this_program_does_not_work_is_told(
+    store_url: str, store: Store, revision: str, oldest: str, told: str
+) -> None:
+    store.health.check()
+    migrated_by_another(store_url, revision, oldest)
+    with pytest.raises(SchemaUnsupportedError, match=told):
         store.health.check()
+    with pytest.raises(SchemaUnsupportedError, match=told):
+        store.health.schema().require_support()
+
+
+def test_an_upgrade_refuses_what_a_newer_program_keeps_for_itself(
+    store_url: str, store: Store
+) -> None:
+    migrated_by_another(store_url, "r9999", "r9998")
+    with pytest.raises(SchemaUnsupportedError):
+        upgrade(store_url)
+    assert store.health.schema().revision == "r9999"
+
+
+def test_an_upgrade_waits_for_a_table_in_turns_so_that_others_get_theirs(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrate, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(migrate, "LOCKED_OUT", 2)
+    upgrade(postgres_url)
+    held = postgresql.engine(parse_url(postgres_url))
+    with held.connect() as connection:
+        connection.exec_driver_sql("LOCK TABLE schema_programs IN ACCESS SHARE MODE")
+        upgrade(postgres_url)  # readers are in nobody's way who only writes a row
+        connection.exec_driver_sql("LOCK TABLE schema_programs IN SHARE MODE")
+        with pytest.raises(StoreUnavailableError, match="LockNotAvailable"):
+            upgrade(postgres_url)
+    held.dispose()
+    upgrade(postgres_url)
+
+
+def schema_at(url: str, revision: str) -> dict[str, dict[str, Any]]:
+    """Migrate so far, and return the tables as the database tells them."""
+    with _exclusively(url) as connection:
+        command.upgrade(config(connection), revision)
+        return tables(connection)
+
+
+def tables(connection: Connection) -> dict[str, dict[str, Any]]:
+    found = inspect(connection)
+    return {
+        table: {
+            "columns": {each["name"]: each for each in found.get_columns(table)},
+            "key": found.get_pk_constraint(table),
+            "unique": {
+                each["name"]: each["column_names"]
+                for each in found.get_indexes(table)
+                if each["unique"]
+            },
+            "foreign": found.get_foreign_keys(table),
+            "checks": found.get_check_constraints(table),
+        }
+        for table in found.get_table_names()
+    }
+
+
+def takes_away(old: dict[str, dict[str, Any]], new: dict[str, dict[str, Any]]) -> list[str]:
+    """Return what of the new schema a program of the old one would trip over."""
+    faults = [f"{table} is gone" for table in old if table not in new]
+    for table in old.keys() & new.keys():
+        before, after = old[table]["columns"], new[table]["columns"]
+        faults += [f"{table}.{name} is gone" for name in before.keys() - after.keys()]
+        faults += [
+            f"{table}.{name} is not as it was"
+            for name in before.keys() & after.keys()
+            if str(before[name]["type"]) != str(after[name]["type"])
+            or before[name]["nullable"] > after[name]["nullable"]
+        ]
+        faults += [
+            f"{table}.{name} has to be given"
+            for name in after.keys() - before.keys()
+            if not after[name]["nullable"] and after[name]["default"] is None
+        ]
+        faults += [
+            f"{table} has another rule: {rule}"
+            for rule in ("key", "unique", "foreign", "checks")
+            if old[table][rule] != new[table][rule]
+        ]
+    return faults
+
+
+def test_what_was_migrated_since_the_oldest_program_only_adds(empty_url: str) -> None:
+    old = schema_at(empty_url, OLDEST_PROGRAM)
+    assert takes_away(old, schema_at(empty_url, HEAD)) == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("DROP TABLE cursors", "cursors is gone"),
+        ("ALTER TABLE switches DROP COLUMN reason", "switches.reason is gone"),
+        ("ALTER TABLE switches ADD COLUMN more TEXT NOT NULL", "switches.more has to be given"),
+        ("ALTER TABLE switches ALTER reason SET NOT NULL", "switches.reason is not as it was"),
+        ("ALTER TABLE cursors ALTER position TYPE INTEGER", "cursors.position is not as it was"),
+        ("CREATE UNIQUE INDEX more ON switches (actor)", "switches has another rule: unique"),
+        ("ALTER TABLE switches ADD CHECK (is_on)", "switches has another rule: checks"),
+    ],
+)
+def test_a_migration_that_takes_away_would_be_noticed(
+    postgres_url: str, statement: str, told: str
+) -> None:
+    old = schema_at(postgres_url, HEAD)
+    with _exclusively(postgres_url) as connection:
+        connection.exec_driver_sql("ALTER TABLE switches ADD COLUMN maybe TEXT")
+        connection.exec_driver_sql("ALTER TABLE switches ADD COLUMN given TEXT NOT NULL DEFAULT ''")
+        connection.exec_driver_sql("CREATE INDEX additional ON switches (actor)")
+        assert takes_away(old, tables(connection)) == []
+        connection.exec_driver_sql(statement)
+        assert takes_away(old, tables(connection)) == [told]
 
 
 def test_the_database_file_is_its_owners_alone(tmp_path: Path) -> None:
