@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from service.domain.callers import Role
 from service.domain.tokens import is_well_formed
+from service.store.schema import HEAD, OLDEST_PROGRAM
 
 Shell = Callable[..., Any]
 
@@ -40,6 +42,36 @@ def test_the_first_admin_is_made_once_on_a_migrated_database(shell: Shell, machi
     second = shell("credentials", "create", "root2", *first[3:], role=Role.ADMIN)
     assert (second.code, second.out) == (2, "")
     assert "An admin exists already" in second.err
+
+
+def test_the_schema_is_shown_beside_the_program(shell: Shell, machine: Path) -> None:
+    away = shell("db", "status", role=None)
+    assert (away.code, away.out) == (4, "")
+    assert shell("db", "upgrade", role=None).out == (
+        f"the database has the schema of this version, {HEAD}\n"
+    )
+    shown = shell("db", "status", role=None)
+    assert shown.code == 0
+    assert shown.out == (
+        f"schema {HEAD}, for programs since {OLDEST_PROGRAM}; this program is of {HEAD}\n"
+    )
+    written = sqlite3.connect(machine / "state" / "sealwright.db", isolation_level=None)
+    written.execute("UPDATE alembic_version SET version_num = 'r9999'")
+    newer = shell("db", "status", "--json", role=None)
+    assert (newer.code, newer.json["works"], newer.json["schema"]) == (0, True, "r9999")
+    assert "newer schema, r9999, and this version" in shell("db", "upgrade", role=None).out
+    written.execute("UPDATE schema_programs SET oldest = 'r9999'")
+    beyond = shell("db", "status", role=None)
+    assert (beyond.code, "do not work together: run a newer version" in beyond.out) == (4, True)
+    refused = shell("db", "upgrade", role=None)
+    assert (refused.code, "needs a program of r9999 or newer" in refused.err) == (4, True)
+    written.execute("UPDATE alembic_version SET version_num = 'r0001'")
+    older = shell("db", "status", role=None)
+    assert (older.code, "together: sealwright db upgrade" in older.out) == (4, True)
+    written.execute("DROP TABLE alembic_version")
+    written.close()
+    empty = shell("db", "status", role=None)
+    assert (empty.code, empty.out.startswith("schema none, ")) == (4, True)
 
 
 def test_the_configuration_is_checked_without_a_start(

@@ -150,7 +150,7 @@ class PostgresServer:
     def _run(self, program: str, *words: str) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as output:
             return subprocess.Popen(
-                [str(_binaries() / program), *words],
+                [str(binaries() / program), *words],
                 cwd=self.socket_directory,
                 user=_USER,
                 group=_USER,
@@ -160,7 +160,7 @@ class PostgresServer:
             )
 
 
-def _binaries() -> Path:
+def binaries() -> Path:
     """Debian keeps the server out of PATH, one directory for each major version."""
     found = sorted(
         Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda p: int(p.parts[-3])
