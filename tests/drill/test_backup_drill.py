@@ -81,18 +81,23 @@ def push_and_sign(product: Product, repository: str) -> Signed:
 
 @contextmanager
 def keys_made(product: Product) -> Iterator[None]:
-    """Make one key after the other: whichever the backed up store knows, its token holds."""
-    enough = threading.Event()
+    """Make one key after the other: whichever the backed up store knows, its token holds.
+
+    The first is there when it begins.
+    """
+    begun, enough = threading.Event(), threading.Event()
     answers: list[int] = []
 
     def make() -> None:
         while not enough.is_set():
             body = {"name": f"made-{len(answers)}", "purpose": "image", "algorithm": "ec-p256"}
             answers.append(product.call("POST", "/v1/keys", body, who="custodian").status)
+            begun.set()
 
     thread = threading.Thread(target=make)
     thread.start()
     try:
+        assert begun.wait(60)
         yield
     finally:
         enough.set()
