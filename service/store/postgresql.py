@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event
+from sqlalchemy import URL, Connection, Dialect, Engine, ExceptionContext, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from service.store.faults import is_disconnect, is_transient, is_turned_read_only
@@ -49,9 +49,32 @@ def engine(url: URL) -> Engine:
         connect_args={name: CONNECTING[name] for name in CONNECTING.keys() - url.query.keys()},
         use_native_hstore=False,
     )
+    if "," in url.query.get("host", "") and "hostaddr" not in url.query:
+        hosts = _Hosts()
+        event.listen(made, "do_connect", hosts.connect)
+        event.listen(made, "connect", hosts.remember)
     event.listen(made, "connect", _prepare)
     event.listen(made, "handle_error", _let_go)
     return made
+
+
+class _Hosts:
+    """Asks the host first that answered last: one that has vanished costs its time-out once."""
+
+    def __init__(self) -> None:
+        self._host, self._port = "", ""
+
+    def connect(
+        self, dialect: Dialect, record: object, arguments: object, wanted: Mapping[str, Any]
+    ) -> Any:
+        places = list(zip(wanted["host"].split(","), wanted["port"].split(","), strict=True))
+        # The others stay in the order of the URL, where no port stands for the usual one.
+        places.sort(key=lambda p: p[0] != self._host or p[1] not in {"", self._port})
+        hosts, ports = (",".join(each) for each in zip(*places, strict=True))
+        return dialect.connect(**{**wanted, "host": hosts, "port": ports})
+
+    def remember(self, connection: Any, record: object) -> None:
+        self._host, self._port = connection.info.host, str(connection.info.port)
 
 
 def _prepare(connection: Any, record: object) -> None:

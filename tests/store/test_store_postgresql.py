@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -15,6 +16,7 @@ from service.domain.errors import StoreUnavailableError
 from service.store import Store, postgresql
 from service.store.database import Database
 from service.store.migrate import upgrade
+from service.store.urls import parse_url
 from tests.support.postgres import PostgresServer
 from tests.support.records import make_key
 
@@ -91,6 +93,27 @@ def test_a_server_that_vanishes_is_noticed_by_the_kernel_as_the_url_says(
     assert told.items() >= postgresql.CONNECTING.items()
     changed = told_to_libpq(f"{postgres_store_url}&tcp_user_timeout=700&connect_timeout=50")
     assert changed == {**told, "tcp_user_timeout": "700", "connect_timeout": "50"}
+
+
+def test_a_host_that_has_vanished_is_asked_once_and_not_at_each_connection(
+    postgres_server: PostgresServer, postgres_url: str
+) -> None:
+    name = parse_url(postgres_url).database
+    there = postgres_server.socket_directory
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()  # the kernel takes connections, and nobody ever answers
+        port = silent.getsockname()[1]
+        hosts = f"host=127.0.0.1,{there}&port={port},"
+        url = f"postgresql://postgres@/{name}?{hosts}&connect_timeout=4"
+        with closing(Database(url)) as database:
+            for _ in range(3):
+                assert database.read(lambda c: c.exec_driver_sql("SELECT 1").scalar_one()) == 1
+                end_connections(postgres_server, database)
+        silent.setblocking(False)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            silent.accept()
 
 
 def test_what_dies_at_the_commit_is_not_repeated(
