@@ -18,7 +18,11 @@ from tempfile import TemporaryDirectory
 from service.bootstrap.backup import BackupRefusedError, digest_of, files_in
 from service.bootstrap.backup_keys import look_in_copy, versions_that_may_sign
 from service.bootstrap.settings import Settings
-from service.domain.errors import HSMUnavailableError, LogRolledBackError
+from service.domain.errors import (
+    HSMUnavailableError,
+    LogRolledBackError,
+    SchemaUnsupportedError,
+)
 from service.domain.keys import KeyVersion
 from service.domain.public_keys import SignatureInvalidError
 from service.formats import backup_manifest as manifests
@@ -27,7 +31,7 @@ from service.keyring import Presence
 from service.operations.log import RederiveLogs, RollbackGuard
 from service.store import Store
 from service.store.copies import damage, is_empty, is_postgresql, put_in
-from service.store.migrate import knows, upgrade
+from service.store.migrate import upgrade
 from service.translog.checkpoints import Checkpoint, open_checkpoint
 from service.translog.errors import TranslogError
 from service.witnesses import CheckpointFiles
@@ -140,11 +144,12 @@ def check_store(url: str, directory: Path, manifest: Manifest) -> Iterator[Check
     Raises:
         ConfigurationError, StoreUnavailableError.
     """
-    if not knows(manifest.schema):
-        detail = f"{manifest.schema}, of another program (sealwright {manifest.program})"
+    try:
+        upgrade(url)
+    except SchemaUnsupportedError as error:
+        detail = f"{error} (the backup is by sealwright {manifest.program})"
         yield Check("schema", Outcome.UNKNOWN, detail)
         return
-    upgrade(url)
     with closing(Store(url)) as store:
         faults = list(RederiveLogs(store.log_reader, store.log_reader)())
         yield from (Check("logs", Outcome.WRONG, fault) for fault in faults)

@@ -42,7 +42,7 @@ def upgrade(url: str) -> SchemaState:
 
     Raises:
         ConfigurationError: the URL cannot be used.
-        SchemaUnsupportedError: a newer program has migrated it, beyond this one.
+        SchemaUnsupportedError: a newer program has migrated it, beyond this one, or another.
         StoreUnavailableError: the database does not answer, cannot be written, or others did not
             let go of a table.
     """
@@ -60,7 +60,7 @@ def _upgrade(url: str) -> SchemaState:
     with _exclusively(url) as connection:
         if MigrationContext.configure(connection).get_current_heads():
             state = schema_state(connection)
-            if state.is_newer:
+            if not _knows(state.revision):
                 state.require_support()
                 return state
         command.upgrade(config(connection), "head")
@@ -69,7 +69,7 @@ def _upgrade(url: str) -> SchemaState:
         return schema_state(connection)
 
 
-def knows(schema: str) -> bool:
+def _knows(schema: str | None) -> bool:
     """Whether this program can bring a database of this revision to its own schema."""
     revisions = ScriptDirectory.from_config(_config()).walk_revisions()
     return schema in {one.revision for one in revisions}

@@ -174,13 +174,14 @@ def test_a_schema_with_which_this_program_does_not_work_is_told(
         store.health.schema().require_support()
 
 
-def test_an_upgrade_refuses_what_a_newer_program_keeps_for_itself(
-    store_url: str, store: Store
+@pytest.mark.parametrize("revision", ["r9999", "another"])
+def test_an_upgrade_refuses_what_another_program_keeps_for_itself(
+    store_url: str, store: Store, revision: str
 ) -> None:
-    migrated_by_another(store_url, "r9999", "r9998")
+    migrated_by_another(store_url, revision, "r9998")
     with pytest.raises(SchemaUnsupportedError):
         upgrade(store_url)
-    assert store.health.schema().revision == "r9999"
+    assert store.health.schema().revision == revision
 
 
 def test_an_upgrade_waits_for_a_table_in_turns_so_that_others_get_theirs(
