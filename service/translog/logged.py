@@ -11,19 +11,9 @@ from hashlib import sha256
 from typing import Any
 
 from service.domain.log import LogProof, Promise
-from service.translog.errors import ProofInvalidError
-from service.translog.merkle import leaf_hash, root_from_inclusion
+from service.translog.merkle import leaf_hash
 from service.translog.notes import base64_text
 from service.translog.rekor import canonical, kind_and_version
-
-
-def check_inclusion(proof: LogProof) -> None:
-    """Raises ProofInvalidError: the proof does not lead from its entry to its root."""
-    implied = root_from_inclusion(
-        leaf_hash(proof.entry), index=proof.index, size=proof.tree_size, proof=proof.hashes
-    )
-    if implied != proof.root:
-        raise ProofInvalidError("the inclusion proof leads to another root")
 
 
 def log_id(spki: bytes) -> bytes:

@@ -25,10 +25,11 @@ from service.operations.log import RederiveLogs, SignatureLog, TendLogs
 from service.operations.log.rounds import SharedRounds
 from service.store import Store
 from service.translog.checkpoints import open_checkpoint, rekor_origin
-from service.translog.logged import check_inclusion, log_id, promise_message
+from service.translog.logged import log_id, promise_message
 from service.translog.proofs import CheckedProofs
 from service.translog.tiles import GrowingNodes
 from tests.support.clocks import JumpingClock
+from tests.support.logged import assert_included
 from tests.support.logs import UnsafeSoftwareSigner, make_log, make_log_key, new_signer
 from tests.support.merkle import slow_root
 from tests.support.records import a_statement, an_intent, make_key, sign
@@ -101,7 +102,7 @@ def test_an_entry_is_proven_by_both_checkpoints_of_one_head(
         proof = proof_of(result)
         assert isinstance(result, Signature)
         assert proof.entry == result.log_entry
-        check_inclusion(proof)
+        assert_included(proof)
         name = "log.example.test"
         plain = open_checkpoint(proof.checkpoint, origin=name, name=name, spki=spki)
         shown = open_checkpoint(
@@ -355,7 +356,7 @@ def test_threads_share_rounds_and_each_gets_its_proof(
         for turn in range(5):
             made = recorded(store, 2, f"t{number}-{turn}", owner=f"own{number}")
             for result in log.proven(made, are_new=True):
-                check_inclusion(proof_of(result))
+                assert_included(proof_of(result))
 
     at_once(6, work)
     assert all(len(roots) == 1 for roots in heads_signed(signer, "log.example.test").values())
@@ -374,7 +375,7 @@ def test_processes_that_race_never_sign_two_trees_of_one_size(
         for turn in range(6):
             made = recorded(mine, 3, f"p{number}-{turn}", owner=f"own{number}")
             for result in logs[number].proven(made, are_new=True):
-                check_inclusion(proof_of(result))
+                assert_included(proof_of(result))
 
     at_once(4, work)
     assert all(len(roots) == 1 for roots in heads_signed(signer, "log.example.test").values())

@@ -27,9 +27,9 @@ from service.operations.log import SignatureLog
 from service.store import Store
 from service.store.log_trees import _integrate
 from service.translog.checkpoints import Checkpoint
-from service.translog.logged import check_inclusion
 from service.translog.notes import Note
 from tests.support.clocks import JumpingClock
+from tests.support.logged import assert_included
 from tests.support.logs import make_log, make_log_key, new_signer
 from tests.support.merkle import slow_root
 from tests.support.postgres import PostgresServer
@@ -148,7 +148,7 @@ class LogMachine(RuleBasedStateMachine):
         assert len(proofs) == len(self.ids)
         for index, (one, entry) in enumerate(zip(self.ids, self.entries, strict=True)):
             assert (proofs[one].index, proofs[one].entry) == (index, entry)
-            check_inclusion(proofs[one])
+            assert_included(proofs[one])
 
     @invariant()
     def the_tree_is_that_of_the_first_entries(self) -> None:

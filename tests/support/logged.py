@@ -6,8 +6,17 @@ import base64
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from service.domain.log import LogProof
 from service.translog.merkle import leaf_hash, root_from_inclusion
 from tests.support.product import Product
+
+
+def assert_included(proof: LogProof) -> None:
+    """Check that the proof leads from its entry to its root."""
+    implied = root_from_inclusion(
+        leaf_hash(proof.entry), index=proof.index, size=proof.tree_size, proof=proof.hashes
+    )
+    assert implied == proof.root
 
 
 def assert_all_logged(product: Product, made: Iterable[Mapping[str, Any]]) -> None:
