@@ -166,14 +166,6 @@ def test_a_token_is_found_by_its_name_and_clones_by_their_label(
 # --- doctor ---------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def begun_anew(token: TokenFixture) -> None:
-    """A module that knows each token on the disk, as in a process of `doctor`, which is new."""
-    module = modules.load(token.module)
-    module.reinit(module.epoch)
-
-
-@pytest.mark.usefixtures("begun_anew")
 def test_doctor_finds_nothing_wrong_with_a_good_token(keyring: Keyring) -> None:
     findings = diagnose(keyring)
     assert len(findings) == 4
@@ -188,7 +180,6 @@ def problem_of(keyring: Keyring) -> tuple[str, str]:
     return last.what.split()[0], last.problem
 
 
-@pytest.mark.usefixtures("begun_anew")
 def test_doctor_names_the_first_thing_that_is_wrong(
     keyrings: Keyrings, token: TokenFixture, tmp_path: Path
 ) -> None:
