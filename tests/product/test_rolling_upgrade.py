@@ -64,7 +64,7 @@ class Fleet:
         _, old = self.running[number]
         self.running[number], self.serving[number] = made, made[0]
         old.send_signal(signal.SIGTERM)
-        assert old.wait(timeout=60) == 0
+        assert old.wait(timeout=120) == 0
 
     def run(self, version: Mapping[str, str], *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
