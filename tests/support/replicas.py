@@ -126,6 +126,7 @@ class Load:
                     self.finished.add(image)
                 return
             assert answer.status in (202, 409, 503), answer.body
+            assert answer.status == 202 or int(answer.headers["Retry-After"]) >= 1, answer.body
             if answer.status == 202:
                 wish = {}  # the same request gets what the job makes of it
             else:
