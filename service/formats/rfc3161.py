@@ -16,9 +16,7 @@ from datetime import datetime
 from enum import IntEnum
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, ClassVar, Final
-
-from asn1crypto import cms, core, tsp, x509
+from typing import Any, Final
 
 from service.domain.keys import Algorithm, Scheme
 from service.domain.limits import MAX_TIMESTAMP_QUERY_BYTES
@@ -94,15 +92,6 @@ _FAILURE_NAMES: Final = MappingProxyType(
 )
 
 
-class TimestampResponse(core.Sequence):  # type: ignore[misc]  # untyped
-    """TimeStampResp (RFC 3161, 2.4.2); in asn1crypto's own the token is not optional."""
-
-    _fields: ClassVar[list[Any]] = [
-        ("status", tsp.PKIStatusInfo),
-        ("time_stamp_token", cms.ContentInfo, {"optional": True}),
-    ]
-
-
 class QueryRefusedError(Exception):
     """The query cannot be answered with a token; the reply tells the failure."""
 
@@ -146,10 +135,12 @@ def parse_query(content: bytes) -> Query:
     Raises:
         QueryRefusedError: with the failure that the reply must tell.
     """
+    from service.formats import rfc3161_asn1 as asn1  # noqa: PLC0415
+
     if len(content) > MAX_TIMESTAMP_QUERY_BYTES:
         raise QueryRefusedError(Failure.BAD_DATA_FORMAT, "the query is too long")
     try:
-        request = tsp.TimeStampReq.load(content, strict=True)
+        request = asn1.tsp.TimeStampReq.load(content, strict=True)
         native: dict[str, Any] = request.native
         canonical = request.copy().dump(force=True)
     except (
@@ -237,7 +228,9 @@ def reply(
 
 def rejection(refused: QueryRefusedError) -> bytes:
     """Return the DER TimeStampResp that says why there is no token."""
-    answer: bytes = TimestampResponse(
+    from service.formats import rfc3161_asn1 as asn1  # noqa: PLC0415
+
+    answer: bytes = asn1.TimestampResponse(
         {
             "status": {
                 "status": "rejection",
@@ -255,11 +248,13 @@ def token_of(answer: bytes) -> bytes:
     Raises:
         ValueError: it is no reply, or one without a token.
     """
+    from service.formats import rfc3161_asn1 as asn1  # noqa: PLC0415
+
     try:
-        response = TimestampResponse.load(answer, strict=True)
+        response = asn1.TimestampResponse.load(answer, strict=True)
         status = response["status"]["status"].native
         found = response["time_stamp_token"]
-        token: bytes = b"" if isinstance(found, core.Void) else found.dump()
+        token: bytes = b"" if isinstance(found, asn1.core.Void) else found.dump()
     except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
         raise ValueError("not a TimeStampResp") from error
     if status not in ("granted", "granted_with_mods") or not token:
@@ -276,7 +271,9 @@ def _signing_certificate(certificate: bytes) -> bytes:
 
 @lru_cache(maxsize=16)
 def _issuer_and_serial(certificate: bytes) -> bytes:
-    leaf = x509.Certificate.load(certificate)
+    from service.formats import rfc3161_asn1 as asn1  # noqa: PLC0415
+
+    leaf = asn1.x509.Certificate.load(certificate)
     return der.sequence(leaf.issuer.dump(), der.integer(leaf.serial_number))
 
 

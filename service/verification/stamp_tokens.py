@@ -13,14 +13,11 @@ from hashlib import new as new_hash
 from types import MappingProxyType
 from typing import Any, Final
 
-from asn1crypto import cms, core, tsp
-from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
-from service.formats.rfc3161 import TimestampResponse
 from service.verification.chains import UNREADABLE
 
 MAX_STAMP_BYTES: Final = 64 * 1024  # with a whole chain some six thousand
@@ -64,13 +61,15 @@ def token_in(reply: bytes) -> bytes:
     Raises:
         StampInvalidError: it is none, or the authority has refused.
     """
+    from service.formats import rfc3161_asn1 as asn1  # noqa: PLC0415
+
     if len(reply) > MAX_STAMP_BYTES:
         raise StampInvalidError(StampFault.MALFORMED, f"it has {len(reply)} bytes")
     try:
-        response = TimestampResponse.load(reply, strict=True)
+        response = asn1.TimestampResponse.load(reply, strict=True)
         status = response["status"].native
         found = response["time_stamp_token"]
-        token: bytes = b"" if isinstance(found, core.Void) else found.dump()
+        token: bytes = b"" if isinstance(found, asn1.core.Void) else found.dump()
     except _UNREADABLE as error:
         raise StampInvalidError(StampFault.MALFORMED, "it is no TimeStampResp") from error
     if status["status"] not in ("granted", "granted_with_mods") or not token:
@@ -110,20 +109,22 @@ class Token:
 
 
 def read_token(token: bytes) -> Token:
+    from service.formats import rfc3161_asn1 as asn1  # noqa: PLC0415
+
     if len(token) > MAX_STAMP_BYTES:
         raise StampInvalidError(StampFault.MALFORMED, f"it has {len(token)} bytes")
     try:
-        content = cms.ContentInfo.load(token, strict=True)
+        content = asn1.cms.ContentInfo.load(token, strict=True)
         _require(content["content_type"].native == "signed_data", "it is not signed data")
         data = content["content"]
         inside = data["encap_content_info"]
         _require(inside["content_type"].native == "tst_info", "it holds no TSTInfo")
         info: bytes = bytes(inside["content"])
-        told = tsp.TSTInfo.load(info, strict=True).native
+        told = asn1.tsp.TSTInfo.load(info, strict=True).native
         signers = data["signer_infos"]
         _require(len(signers) == 1, "it has not one signer")
         certificates = data["certificates"]
-        listed = () if isinstance(certificates, core.Void) else tuple(certificates)
+        listed = () if isinstance(certificates, asn1.core.Void) else tuple(certificates)
         imprint = told["message_imprint"]
         algorithm = imprint["hash_algorithm"]["algorithm"]
         _require(told["version"] == "v1", "it is not of version 1")
@@ -163,9 +164,11 @@ def _require(holds: bool, text: str) -> None:
 
 
 def _leaf(sid: Any, certificates: Sequence[bytes]) -> bytes:
+    from service.formats import rfc3161_asn1 as asn1  # noqa: PLC0415
+
     named = sid.chosen
     for der in certificates:
-        certificate = asn1_x509.Certificate.load(der, strict=True)
+        certificate = asn1.x509.Certificate.load(der, strict=True)
         if sid.name == "subject_key_identifier":
             if certificate.key_identifier == named.native:
                 return der
