@@ -18,7 +18,7 @@ from service.translog.merkle import leaf_hash
 from service.translog.proofs import CheckedProofs
 from service.translog.tiles import GrowingNodes, Tile, TiledNodes
 
-KEPT_TREES: Final = 4  # rounds that callers are still being answered from
+KEPT_TREES: Final = 2  # rounds that callers are still being answered from; 0.7 MB for a batch each
 
 
 def nodes_of(reader: LogReader, tree_id: int, size: int) -> TiledNodes:
