@@ -32,8 +32,9 @@ from service.operations.log import RederiveLogs, RollbackGuard
 from service.store import Store
 from service.store.copies import damage, is_empty, is_postgresql, put_in
 from service.store.migrate import upgrade
-from service.translog.checkpoints import Checkpoint, open_checkpoint
+from service.translog.checkpoints import Checkpoint, OtherLogError, open_checkpoint
 from service.translog.errors import TranslogError
+from service.translog.notes import Note
 from service.witnesses import CheckpointFiles
 
 
@@ -185,9 +186,12 @@ def checked_head(at: LogAt, note: str) -> Checkpoint:
         TranslogError, SignatureInvalidError.
     """
     name = at.unverified_head.origin
+    origin = Checkpoint.parse(Note.parse(note).unverified_text).origin
+    if not at.has_origin(origin):
+        raise OtherLogError(f"the checkpoint is of the log {origin!r}")
     for spki in at.keys:
         try:
-            return open_checkpoint(note, origin=name, name=name, spki=spki)
+            return open_checkpoint(note, origin=origin, name=name, spki=spki)
         except SignatureInvalidError:
             continue
     raise SignatureInvalidError(f"no key of {name} that the backup knows has signed the checkpoint")

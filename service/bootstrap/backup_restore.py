@@ -69,7 +69,7 @@ class Knowledge:
     """What an operator knows of the time after the backup."""
 
     newer: Sequence[Path]
-    """Files with a checkpoint: a signed note, or the state of `log monitor`."""
+    """Files with a checkpoint: a signed note, the state of `log monitor`, or a bundle."""
     nothing_newer: bool
     ended: frozenset[LogName]
     """Logs that end where the backup has them."""
@@ -164,12 +164,21 @@ def _newer(
 
 
 def _note_in(file: Path) -> str:
-    """Return the signed note in a file, or in the state of a monitor. Raises ConfigurationError."""
+    """Return the signed note in a file, in the state of a monitor, or in a sigstore bundle.
+
+    Raises:
+        BackupRefusedError: there is none.
+        ConfigurationError: the file cannot be read.
+    """
     try:
         content = configfile.read(file)
-        if content.startswith(b"{"):
-            return str(strictjson.load(content)["checkpoint"])
-        return content.decode()
+        if not content.startswith(b"{"):
+            return content.decode()
+        document = strictjson.load(content)
+        if "checkpoint" in document:
+            return str(document["checkpoint"])
+        (entry,) = document["verificationMaterial"]["tlogEntries"]
+        return str(entry["inclusionProof"]["checkpoint"]["envelope"])
     except (ValueError, KeyError, TypeError) as error:
         raise BackupRefusedError(f"{file} holds no checkpoint") from error
 
@@ -179,7 +188,7 @@ def _is_of(at: LogAt, note: str) -> bool:
         head = Checkpoint.parse(Note.parse(note).unverified_text)
     except TranslogError:
         return False
-    return head.origin == at.unverified_head.origin
+    return at.has_origin(head.origin)
 
 
 def _contradictions(

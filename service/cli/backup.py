@@ -99,8 +99,8 @@ def verify(*, backup: Path, scratch_url_file: Path | None, json_wanted: bool) ->
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="The newest checkpoint of a log that anybody kept: the note itself, or the state of "
-    "`log monitor`. Repeatable.",
+    help="The newest checkpoint of a log that anybody kept: the note itself, the state of "
+    "`log monitor`, or the bundle of the newest signature. Repeatable.",
 )
 @click.option(
     "--nothing-newer",

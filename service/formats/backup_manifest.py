@@ -52,6 +52,11 @@ class LogAt:
         """Raises MalformedError."""
         return Checkpoint.parse(Note.parse(self.note).unverified_text)
 
+    def has_origin(self, origin: str) -> bool:
+        """Whether checkpoints of this log may have this origin; its tree's number is not known here."""
+        name = self.unverified_head.origin
+        return origin == name or origin.rpartition(" - ")[0] == name
+
     def told(self) -> dict[str, Any]:
         head = self.unverified_head
         return {

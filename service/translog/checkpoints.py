@@ -58,6 +58,11 @@ def rekor_origin(name: str, tree_id: int) -> str:
     return f"{name} - {tree_id}"
 
 
+def origins(name: str, tree_id: int) -> tuple[str, str]:
+    """Return the two origins under which a tree's heads are signed."""
+    return name, rekor_origin(name, tree_id)
+
+
 def is_log_name(name: str) -> bool:
     """Whether a log may have this NAME: one that neither notes nor the two origins mistake."""
     return is_key_name(name) and " - " not in name and "/" not in name

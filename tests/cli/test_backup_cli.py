@@ -18,9 +18,10 @@ from alembic import command
 from sqlalchemy import create_engine
 
 from service.domain.audit import AuditEvent
+from service.domain.errors import LogRolledBackError
 from service.domain.keys import Algorithm, Key, Purpose
-from service.domain.log import LogName
-from service.operations.log import SignatureLog
+from service.domain.log import LogName, SignedHead
+from service.operations.log import RecoverLog, SignatureLog, gather
 from service.store import Store
 from service.store.copies import schema_of
 from service.store.migrate import config
@@ -52,6 +53,9 @@ class Service:
 
     def publish(self, name: str) -> str:
         """Let both logs grow; return the checkpoint of signatures."""
+        return self.grow(name).note
+
+    def grow(self, name: str) -> SignedHead:
         intents = [an_intent(a_statement(f"{name}{n}"), request_id=name, item=n) for n in range(3)]
         sign(self.store, *intents, owner=name)
         self.store.audit.append([AuditEvent("x", "somebody", name)])
@@ -59,7 +63,7 @@ class Service:
             self.log.extend(log, seconds=20)
         head = self.store.log_reader.newest(LogName.SIGNATURES)
         assert head is not None
-        return head.note
+        return head
 
 
 @pytest.fixture
@@ -375,6 +379,31 @@ def test_what_was_published_since_is_named_by_its_positions(
     assert done.json["missing"] == [{"log": "signatures", "from": 3, "to": 5}]
     # The service looks there before it signs anything.
     assert CheckpointFiles(machine / "checkpoints").newest(LogName.SIGNATURES) == newer.read_text()
+
+
+def test_a_bundle_that_somebody_has_tells_what_was_published(
+    service: Service, backup: Path, machine: Path
+) -> None:
+    note = service.grow("since").rekor_note
+    proof = {"inclusionProof": {"checkpoint": {"envelope": note}}}
+    bundle = machine / "bundle.json"
+    bundle.write_text(json.dumps({"verificationMaterial": {"tlogEntries": [proof]}}))
+    words = ("restore", str(backup), "--newer-checkpoint", str(bundle), "--end-log", "audit")
+    done = service(*words, "--json")
+    assert done.code == 1, done.err
+    assert done.json["missing"] == [{"log": "signatures", "from": 3, "to": 5}]
+    with closing(Store(f"sqlite:///{machine / 'sealwright.db'}")) as store:
+        service.log = make_log(store, service.signer, machine / "checkpoints")
+        with pytest.raises(LogRolledBackError, match="a checkpoint over 6 has been published"):
+            service.log.require()
+        keeper = CheckpointFiles(machine / "checkpoints")
+        recover = RecoverLog(store.log_writer, store.log_recovery, keeper, store.audit)
+        loss = recover.loss(LogName.SIGNATURES)
+        assert loss is not None
+        (tree,) = service.store.log_reader.trees(LogName.SIGNATURES)
+        entries = service.store.log_reader.entries(tree.id, start=0, count=6)
+        recover.refill(loss, gather([enumerate(entries)], loss))
+        service.log.require()
 
 
 def test_the_checkpoints_that_are_still_there_are_known(

@@ -234,6 +234,22 @@ def test_the_audit_log_is_brought_back_too(site: Site) -> None:
     assert site.is_sound()
 
 
+def test_a_checkpoint_in_rekors_form_counts_for_its_own_tree_alone(site: Site) -> None:
+    site.log.proven(site.record(2, "published"), are_new=True)
+    head = site.store.log_reader.newest(LOG)
+    assert head is not None
+    assert head.rekor_note is not None
+    kept = site.outside / f"{LOG}.checkpoint"
+    kept.write_text(head.rekor_note)
+    site.log.check()
+    assert site.recover.loss(LOG) is None
+    kept.write_text(head.rekor_note.replace(f" - {head.tree_id}\n", f" - {head.tree_id + 1}\n"))
+    with pytest.raises(LogRolledBackError):
+        site.log.check()
+    with pytest.raises(ProofInvalidError):
+        site.recover.loss(LOG)
+
+
 def test_a_store_that_lost_everything_does_not_begin_again_under_the_old_name(
     site: Site, migrated_file: Path
 ) -> None:

@@ -15,7 +15,7 @@ from service.domain.errors import LogUnavailableError, NotFoundError
 from service.domain.log import LogName, Tree
 from service.ports.log import CheckpointKeeper, LogRecovery, LogWriter
 from service.ports.store import AuditTrail
-from service.translog.checkpoints import Checkpoint
+from service.translog.checkpoints import Checkpoint, origins
 from service.translog.errors import ProofInvalidError
 from service.translog.notes import Note
 
@@ -55,7 +55,7 @@ class RecoverLog:
         tree = self.writer.tree(log)
         if tree is None:
             raise NotFoundError(f"the store has no log {log}")
-        if tree.name != head.origin:
+        if head.origin not in origins(tree.name, tree.id):
             raise ProofInvalidError(f"the store has the log {tree.name}, not {head.origin}")
         return Loss(tree, head) if tree.size < head.size else None
 

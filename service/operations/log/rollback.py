@@ -13,7 +13,7 @@ from service.domain.errors import LogRolledBackError
 from service.domain.log import LogName, SignedHead, Tree
 from service.operations.log.proofs import nodes_of
 from service.ports.log import CheckpointKeeper, LogReader, LogWriter
-from service.translog.checkpoints import Checkpoint
+from service.translog.checkpoints import Checkpoint, origins
 from service.translog.errors import MalformedError
 from service.translog.notes import Note
 from service.translog.proofs import tree_root
@@ -41,7 +41,7 @@ class RollbackGuard:
             return
         # Read after the checkpoint: what another process has kept, it had committed before.
         tree = self._writer.tree(log)
-        if tree is None or tree.name != kept.origin:
+        if tree is None or kept.origin not in origins(tree.name, tree.id):
             has = "none" if tree is None else repr(tree.name)
             raise LogRolledBackError(
                 f"the checkpoint outside is of the log {kept.origin!r}; the store has {has}"
