@@ -24,14 +24,12 @@ from typing import Final
 
 from service.bootstrap.settings import Settings
 from service.domain.clock import SystemClock
-from service.domain.errors import StoreUnavailableError
 from service.domain.log import LogName
 from service.formats import backup_manifest as manifests
 from service.formats.backup_manifest import CopiedFile, LogAt, Manifest, TokenAt
 from service.keyring import copy_tokens, is_softhsm, token_directory
 from service.store import Store
-from service.store.copies import copy_out, is_postgresql, schema_of
-from service.store.schema import HEAD
+from service.store.copies import copy_out, is_postgresql
 
 _CHUNK: Final = 1024 * 1024
 
@@ -45,7 +43,7 @@ def create_backup(target: Path) -> Manifest:
 
     Raises:
         BackupRefusedError: the target exists, or has no place to be.
-        ConfigurationError, HSMUnavailableError, StoreUnavailableError.
+        ConfigurationError, HSMUnavailableError, SchemaUnsupportedError, StoreUnavailableError.
     """
     settings = Settings.from_environment(need_token=False)
     target = target.absolute()
@@ -69,12 +67,11 @@ def create_backup(target: Path) -> Manifest:
 
 def _fill(directory: Path, settings: Settings) -> Manifest:
     url = settings.database_url
-    schema = schema_of(url)
-    if schema != HEAD:
-        raise StoreUnavailableError(f"the database has schema {schema}, this program needs {HEAD}")
     moment = SystemClock().now()
-    # Before the copy: so the copy holds all that these checkpoints cover.
     with closing(Store(url)) as store:
+        schema = store.health.schema()
+        schema.require_support()
+        # Before the copy: so the copy holds all that these checkpoints cover.
         logs = tuple(_published(store))
     store_file = manifests.STORES[is_postgresql(url)]
     copy_out(url, directory / store_file)
@@ -86,7 +83,7 @@ def _fill(directory: Path, settings: Settings) -> Manifest:
     made = Manifest(
         made_at=moment,
         program=version("sealwright"),
-        schema=schema,
+        schema=str(schema.revision),
         store=store_file,
         files=tuple(_described(path, directory) for path in files_in(directory)),
         logs=logs,

@@ -18,11 +18,7 @@ from tempfile import TemporaryDirectory
 from service.bootstrap.backup import BackupRefusedError, digest_of, files_in
 from service.bootstrap.backup_keys import look_in_copy, versions_that_may_sign
 from service.bootstrap.settings import Settings
-from service.domain.errors import (
-    HSMUnavailableError,
-    LogRolledBackError,
-    SchemaUnsupportedError,
-)
+from service.domain.errors import HSMUnavailableError, LogRolledBackError
 from service.domain.keys import KeyVersion
 from service.domain.public_keys import SignatureInvalidError
 from service.formats import backup_manifest as manifests
@@ -66,7 +62,7 @@ def verify_backup(directory: Path, *, scratch_url: str | None) -> list[Check]:
 
     Raises:
         BackupRefusedError: the directory is no backup, or the database is not empty.
-        ConfigurationError, StoreUnavailableError: nothing can be said.
+        ConfigurationError, SchemaUnsupportedError, StoreUnavailableError: nothing can be said.
     """
     manifest, checks = look_at_files(directory)
     if manifest is None or is_wrong(checks):
@@ -140,17 +136,13 @@ def _fault(file: Path, size: int, sha256: str) -> str | None:
 
 
 def check_store(url: str, directory: Path, manifest: Manifest) -> Iterator[Check]:
-    """Check a store that the backup was put into, once it has this program's schema.
+    """Check a store that the backup was put into, once it has a schema that this program works with.
 
     Raises:
-        ConfigurationError, StoreUnavailableError.
+        ConfigurationError, StoreUnavailableError
+        SchemaUnsupportedError: only a newer program can say anything of it.
     """
-    try:
-        upgrade(url)
-    except SchemaUnsupportedError as error:
-        detail = f"{error} (the backup is by sealwright {manifest.program})"
-        yield Check("schema", Outcome.UNKNOWN, detail)
-        return
+    upgrade(url)
     with closing(Store(url)) as store:
         faults = list(RederiveLogs(store.log_reader, store.log_reader)())
         yield from (Check("logs", Outcome.WRONG, fault) for fault in faults)

@@ -80,7 +80,7 @@ def restore_backup(directory: Path, knowledge: Knowledge) -> Restored:
 
     Raises:
         BackupRefusedError: nothing was done.
-        ConfigurationError, HSMUnavailableError, StoreUnavailableError.
+        ConfigurationError, HSMUnavailableError, SchemaUnsupportedError, StoreUnavailableError.
     """
     settings = Settings.from_environment(need_token=False)
     manifest, checks = look_at_files(directory)

@@ -14,12 +14,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
 from service.domain.errors import StoreUnavailableError
-from service.store import pg_tools, postgresql, sqlite
-from service.store.faults import DATABASE_ERRORS, is_not_migrated, unavailable
-from service.store.health import revision
+from service.store import pg_tools, sqlite
+from service.store.database import Database
 from service.store.urls import parse_url, sqlite_path
 
 _TABLES: Final = text(
@@ -32,20 +31,6 @@ _TABLES: Final = text(
 def is_postgresql(url: str) -> bool:
     """Raises ConfigurationError."""
     return sqlite_path(parse_url(url)) is None
-
-
-def schema_of(url: str) -> str:
-    """Return the revision of the database's schema.
-
-    Raises:
-        ConfigurationError
-        StoreUnavailableError: it does not answer, or has no schema.
-    """
-    with _connected(url) as connection:
-        found = revision(connection)
-    if found is None:
-        raise StoreUnavailableError("the database is not migrated")
-    return found
 
 
 def copy_out(url: str, target: Path) -> None:
@@ -105,8 +90,8 @@ def is_empty(url: str) -> bool:
     path = sqlite_path(parse_url(url))
     if path is not None:
         return not any(Path(f"{path}{more}").exists() for more in ("", "-wal", "-journal"))
-    with _connected(url) as connection:
-        return not connection.execute(_TABLES).scalar_one()
+    with closing(Database(url)) as database:
+        return not database.read(lambda connection: connection.execute(_TABLES).scalar_one())
 
 
 def put_in(file: Path, url: str) -> None:
@@ -184,23 +169,3 @@ def settle(path: Path) -> None:
     path.with_name(path.name + ".lock").unlink(missing_ok=True)
     with path.open("rb") as written:
         os.fsync(written.fileno())
-
-
-@contextmanager
-def _connected(url: str) -> Iterator[Connection]:
-    parsed = parse_url(url)
-    path = sqlite_path(parsed)
-    engine = (
-        postgresql.engine(parsed)
-        if path is None
-        else sqlite.engine(lambda: sqlite.connect(path, read_only=True))
-    )
-    try:
-        with engine.connect() as connection:
-            yield connection
-    except DATABASE_ERRORS as error:
-        if is_not_migrated(error):
-            raise StoreUnavailableError("the database is not migrated") from error
-        raise (unavailable(error) or error) from error
-    finally:
-        engine.dispose()

@@ -20,9 +20,7 @@ from service.store.copies import (
     put_aside,
     put_in,
     put_in_place,
-    schema_of,
 )
-from service.store.schema import HEAD
 from tests.support.postgres import PostgresServer
 from tests.support.records import make_key
 
@@ -64,7 +62,6 @@ def test_a_copy_is_one_state_of_a_store_that_others_write_to(
     assert is_empty(empty_url)
     put_in(file, empty_url)
     assert not is_empty(empty_url)
-    assert schema_of(empty_url) == HEAD
     with closing(Store(empty_url)) as copied:
         assert copied.keys.get("release") is not None
         count = "SELECT count(*) FROM audit_events WHERE body LIKE '%\"x\"%'"
@@ -115,13 +112,6 @@ def test_what_is_put_aside_and_not_wanted_is_gone(sqlite_store_url: str, tmp_pat
     assert [path.name for path in place.parent.iterdir()] == ["store.db"]
     with closing(Store(url)) as store:
         assert store.keys.get("release") is not None
-
-
-def test_a_store_without_a_schema_is_no_store(tmp_path: Path, postgres_url: str) -> None:
-    (tmp_path / "empty.db").touch()
-    for url in (f"sqlite:///{tmp_path / 'empty.db'}", postgres_url):
-        with pytest.raises(StoreUnavailableError, match="not migrated"):
-            schema_of(url)
 
 
 def test_a_password_reaches_the_tools_in_a_file_and_in_no_argument(
