@@ -25,7 +25,7 @@ from service.operations.log import SignatureLog, TakeEntries
 from service.policy.trust import ForeignKey, TrustPolicy
 from service.ports.store import FindingFilter
 from service.store import Store
-from service.translog.logged import check_inclusion
+from tests.support.logged import assert_included
 from tests.support.logs import UnsafeSoftwareSigner, make_log, make_log_key, new_signer
 from tests.support.records import MOMENT, a_statement, an_intent, an_outcome
 from tests.support.rekor import Client, new_client, other_form
@@ -77,10 +77,10 @@ def test_an_entry_of_a_trusted_key_is_logged_proven_and_promised(site: Site) -> 
     site.trust(client)
     for body in (client.hashedrekord(MESSAGE), client.dsse(b"{}")):
         proof = site.take.v1(body)
-        check_inclusion(proof)
+        assert_included(proof)
         assert proof.promise is not None
     proof = site.take.v2(client.v2(MESSAGE))
-    check_inclusion(proof)
+    assert_included(proof)
     assert proof.promise is None
     assert proof.index == 2
 
@@ -155,7 +155,7 @@ def test_a_signature_by_our_key_that_is_on_record_is_taken_in_either_form(site: 
     object.__setattr__(outcome, "signature", signature)
     site.store.journal.complete([outcome], owner="own", order_lease_seconds=30)
     proof = site.take.v1(ours.hashedrekord(MESSAGE, other_form(signature)))
-    check_inclusion(proof)
+    assert_included(proof)
     assert findings(site) == []
 
 

@@ -15,8 +15,8 @@ from service.domain.signing import Signature
 from service.operations.log import RecoverLog, RederiveLogs, SignatureLog, gather
 from service.store import Store
 from service.translog.errors import ProofInvalidError
-from service.translog.logged import check_inclusion
 from service.witnesses import CheckpointFiles
+from tests.support.logged import assert_included
 from tests.support.logs import UnsafeSoftwareSigner, make_log, make_log_key, new_signer
 from tests.support.merkle import slow_root
 from tests.support.records import a_statement, an_intent, make_key, sign
@@ -150,7 +150,7 @@ def test_what_was_lost_is_put_back_and_the_log_goes_on(site: Site) -> None:
     for result in proofs:
         assert isinstance(result, Signature)
         assert result.log is not None
-        check_inclusion(result.log)
+        assert_included(result.log)
         indexes.append(result.log.index)
     # What was queued in the backup is where it had been published, and nowhere else.
     assert indexes == [0, 1, 2, 3, 4, 5, 6, 11]
@@ -208,7 +208,7 @@ def test_what_no_checkpoint_of_a_closed_tree_covers_goes_into_the_next(site: Sit
         assert isinstance(result, Signature)
         assert result.log is not None
         assert (result.log.index, result.log.entry) == (index, stuck[index].log_entry)
-        check_inclusion(result.log)
+        assert_included(result.log)
         assert result.log.checkpoint.startswith("2.log.example.test\n3\n")
 
 

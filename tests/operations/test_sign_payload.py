@@ -51,8 +51,8 @@ from service.policy.attesting import AttestingPolicy
 from service.policy.signing import SigningPolicy
 from service.ports.steps import NoObserver
 from service.store import Store
-from service.translog.logged import check_inclusion
 from service.translog.rekor import hashedrekord
+from tests.support.logged import assert_included
 from tests.support.logs import UnsafeSoftwareSigner, make_log, make_log_key, new_signer
 from tests.support.operations import AnyRegistry
 from tests.support.payloads import (
@@ -150,7 +150,7 @@ def test_a_payload_is_signed_over_its_exact_bytes_logged_and_recorded(
     entry = hashedrekord(payload, signature.signature, signature.public_key)
     assert signature.log is not None
     assert signature.log.entry == signature.log_entry == entry
-    check_inclusion(signature.log)
+    assert_included(signature.log)
     assert (signature.statement.digest, made.chain) == (DIGEST, ())
     recorded = bench.store.journal.get(signature.id)
     assert recorded is not None

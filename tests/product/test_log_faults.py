@@ -20,10 +20,9 @@ from service.domain.errors import LogUnavailableError
 from service.domain.keys import Purpose
 from service.domain.log import LogName
 from service.operations.log import RederiveLogs
-from service.translog.logged import check_inclusion
 from tests.support import services as served
 from tests.support.fulldisk import FullDisk, build
-from tests.support.logged import assert_all_logged
+from tests.support.logged import assert_all_logged, assert_included
 from tests.support.product import Product, dev_environment, start_dev, stop_dev
 from tests.support.registry import DockerRegistry
 from tests.support.services import Services
@@ -160,7 +159,7 @@ def test_with_the_token_of_the_logs_key_away_signing_stops_and_resumes_with_what
     positions = set()
     for one in made.values():
         assert one.log is not None
-        check_inclusion(one.log)
+        assert_included(one.log)
         positions.add(one.log.index)
     assert positions == {0, 1, 2}
     tree = whole.store.log_writer.tree(LogName.SIGNATURES)
