@@ -89,7 +89,7 @@ def test_versions_are_told_by_purpose_whatever_their_state(store: Store) -> None
     (version,) = store.keys.trusted_by_purpose(Purpose.IMAGE)
     assert (version.key, version.state) == ("a", KeyState.RETIRED)
     assert version.compromised_since == datetime.fromtimestamp(0.005, UTC)
-    assert store.keys.trusted_by_purpose(Purpose.TIMESTAMP) == []
+    assert not store.keys.trusted_by_purpose(Purpose.TIMESTAMP)
 
 
 # --- credentials
