@@ -106,10 +106,11 @@ class Traffic:
 
     def _sign(self, number: int, count: int) -> None:
         messages = [f"{number} {time.monotonic_ns()} {n}".encode() for n in range(count)]
-        items = [to_sign(self.version, P256, message) for message in messages]
-        results = self.keyring.sign(self.version, P256, items)
+        version = self.version  # a drill may put another in its place at any moment
+        items = [to_sign(version, P256, message) for message in messages]
+        results = self.keyring.sign(version, P256, items)
         moment = time.monotonic()
-        seen = [self._judge(*pair) for pair in zip(messages, results, strict=True)]
+        seen = [self._judge(version, *pair) for pair in zip(messages, results, strict=True)]
         with self._lock:
             self.outcomes.update(seen)
             if "made" in seen:
@@ -117,10 +118,10 @@ class Traffic:
         # Callers who have been told to come back wait a little longer; none takes all there is.
         time.sleep(0.002 if "made" in seen else 0.02)
 
-    def _judge(self, message: bytes, result: bytes | ServiceError) -> str:
+    def _judge(self, version: KeyVersion, message: bytes, result: bytes | ServiceError) -> str:
         if isinstance(result, bytes):
             # Once more, by a key that was parsed for this alone.
-            PublicKey.parse(self.version.public_key).verify(P256, message, result)
+            PublicKey.parse(version.public_key).verify(P256, message, result)
             return "made"
         if status_of(result) != 503 or not retry_after(result):
             self.wrong.append(repr(result))
