@@ -115,15 +115,24 @@ class DockerRegistry:
                 raise RuntimeError(f"docker-registry did not start:\n{log.read_text()}")
             time.sleep(0.01)
 
-    def stop(self) -> None:
+    def stop(self, *, under_load: bool = False) -> None:
+        """End it at once; under load let it answer first what it has begun.
+
+        docker-registry takes a file for whole that it was killed over, and serves a manifest of no
+        bytes (500) for good.
+        """
         if self._process is not None:
-            self._process.send_signal(signal.SIGKILL)  # it has nothing in memory to lose
+            self._process.send_signal(signal.SIGTERM if under_load else signal.SIGKILL)
             self._process.wait()
             self._process = None
         self._http.clear()
 
     def _config(self) -> dict[str, object]:
-        http: dict[str, object] = {"addr": f"127.0.0.1:{self._port}", "secret": "of a test"}
+        http: dict[str, object] = {
+            "addr": f"127.0.0.1:{self._port}",
+            "secret": "of a test",
+            "draintimeout": "60s",
+        }
         if self._tls is not None:
             http["tls"] = {"certificate": str(self._tls[0]), "key": str(self._tls[1])}
         config: dict[str, object] = {
