@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from service.domain.digests import Digest
-from service.domain.keys import KeyVersion, Purpose
+from service.domain.keys import KeyVersion
 from service.domain.limits import MAX_SIGNATURE_LAYERS
 from service.domain.public_keys import public_key
 from service.domain.verdicts import Reason, ReasonCode, SignatureVerdict
@@ -31,7 +31,7 @@ from service.ports.proofs import Evidence, ProofsOfTime, VerifiedSignature
 from service.translog.rekor import hashedrekord, rekord
 from service.verification.evidence import promises_of_layer, stamps_of_layer
 from service.verification.signers import signer_of
-from service.verification.trust import trust
+from service.verification.trust import verdict
 
 FORMAT = CosignFormat.name
 
@@ -97,7 +97,7 @@ def judge(
     """Judge one signature; `payload` is the layer's blob, its digest already checked.
 
     Raises:
-        StoreUnavailableError: see `trust`.
+        StoreUnavailableError: see `verdict`.
     """
     signature = layer.unverified_signature
     if signature is None:
@@ -119,15 +119,7 @@ def judge(
     made = VerifiedSignature(
         signer, digest, payload, signature, _evidence(layer, signer, payload, signature)
     )
-    reason = trust(made, purpose=Purpose.IMAGE, proofs=proofs)
-    return SignatureVerdict(
-        FORMAT,
-        stands=reason.code is ReasonCode.SIGNATURE_VALID,
-        reason=reason,
-        key=signer.key,
-        version=signer.version,
-        identity=claim.unverified_identity,
-    )
+    return verdict(FORMAT, made, identity=claim.unverified_identity, proofs=proofs)
 
 
 def _evidence(

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from service.domain.digests import Digest
-from service.domain.keys import KeyVersion, Purpose
+from service.domain.keys import KeyVersion
 from service.domain.public_keys import SignatureInvalidError, public_key
 from service.domain.verdicts import Reason, ReasonCode, SignatureVerdict
 from service.formats.openpgp.form import FORMAT, key_packet, parse_content
@@ -20,7 +20,7 @@ from service.formats.openpgp.packets import MessageMalformedError
 from service.ports.proofs import Evidence, ProofsOfTime, VerifiedSignature
 from service.translog.rekor import hashedrekord
 from service.verification.signers import signer_of
-from service.verification.trust import trust
+from service.verification.trust import verdict
 
 __all__ = ["FORMAT", "judge"]
 
@@ -35,7 +35,7 @@ def judge(
     """Judge one signed message.
 
     Raises:
-        StoreUnavailableError: see `trust`.
+        StoreUnavailableError: see `verdict`.
     """
     try:
         read = parse_message(raw)
@@ -51,15 +51,7 @@ def judge(
     hashed = message(read.payload, read.scheme)
     evidence = Evidence(bodies=frozenset({hashedrekord(hashed, read.signature, signer.public_key)}))
     made = VerifiedSignature(signer, digest, read.payload, read.signature, evidence)
-    reason = trust(made, purpose=Purpose.IMAGE, proofs=proofs)
-    return SignatureVerdict(
-        FORMAT,
-        stands=reason.code is ReasonCode.SIGNATURE_VALID,
-        reason=reason,
-        key=signer.key,
-        version=signer.version,
-        identity=claim.unverified_identity,
-    )
+    return verdict(FORMAT, made, identity=claim.unverified_identity, proofs=proofs)
 
 
 def _check(read: UnverifiedMessage, version: KeyVersion) -> None:

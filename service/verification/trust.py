@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from service.domain.clock import rfc3339
 from service.domain.keys import Purpose
-from service.domain.verdicts import Reason, ReasonCode
+from service.domain.verdicts import Reason, ReasonCode, SignatureVerdict
 from service.ports.proofs import ProofsOfTime, TellsDoubts, VerifiedSignature
 
 
@@ -37,6 +37,21 @@ def trust(made: VerifiedSignature, *, purpose: Purpose, proofs: ProofsOfTime) ->
     if proven.moment < since:
         return Reason(ReasonCode.SIGNATURE_VALID, f"verifies under {name}; {when}, and {told}")
     return Reason(ReasonCode.KEY_COMPROMISED, f"{when}, and {told}")
+
+
+def verdict(
+    form: str, made: VerifiedSignature, *, identity: str, proofs: ProofsOfTime
+) -> SignatureVerdict:
+    """Judge a signature of an image that verifies, and names the image so. Raises as `trust`."""
+    reason = trust(made, purpose=Purpose.IMAGE, proofs=proofs)
+    return SignatureVerdict(
+        form,
+        stands=reason.code is ReasonCode.SIGNATURE_VALID,
+        reason=reason,
+        key=made.version.key,
+        version=made.version.version,
+        identity=identity,
+    )
 
 
 def doubted(proofs: ProofsOfTime, made: VerifiedSignature) -> str:
